@@ -1,0 +1,206 @@
+"""What we need from the outside, as few verbs as possible. `backends/` implements these; tests and users fake them.
+
+Nothing here knows a library. Bytes and header pairs travel as they are: order counts, names repeat.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
+from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
+
+__all__ = [
+    "Clock",
+    "FragmentSource",
+    "Headers",
+    "LeaseState",
+    "Prober",
+    "Store",
+    "Timeouts",
+    "Upstream",
+    "UpstreamRequest",
+    "UpstreamResponse",
+]
+
+Headers = list[tuple[bytes, bytes]]
+"""Header pairs in order, as ASGI has them: lower-case names on the way in, any case on the way out."""
+
+Clock = Callable[[], float]
+"""Seconds that only move forward."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """One lease as the store knows it.
+
+    Attributes:
+        id: the lease's own name: random for our nodes, made from the address for a Medusa.
+        service: whose instance it keeps alive.
+        caller: the IP address that announced it; a Medusa's beats are attributed by it.
+        signed: announced with a valid signature. An unsigned call never replaces or ends a signed lease.
+        active: its beats arrive in time.
+    """
+
+    id: str
+    service: str
+    caller: str = ""
+    signed: bool = False
+    active: bool = True
+
+
+class Store(Protocol):
+    """The shared directory. Its verbs take no time argument: a shared store uses its own clock.
+
+    An instance is (service, address) and lives while one of its leases does. Every verb may raise `StoreError`.
+    """
+
+    async def register(self, instance: ServiceInstance, lease: LeaseState) -> ServiceInstance:
+        """Add or replace an instance and start or renew one of its leases.
+
+        Returns the instance as it is now listed, with token and order. A content change moves the revision, a mere
+        repetition does not (reviving an inactive instance does).
+
+        Raises:
+            RefusedError: 403, the lease belongs to another service, or the instance is held by signed leases and
+                this one is not signed.
+        """
+        ...
+
+    async def renew(self, lease_id: str, service: str) -> bool:
+        """Take a beat. False: no such lease of that service, the caller has to register again."""
+        ...
+
+    async def release(self, lease_id: str, service: str) -> bool:
+        """End a lease at once; the last one takes its instance with it. False: there was none."""
+        ...
+
+    async def leases_of(self, service: str, caller: str) -> Sequence[LeaseState]:
+        """The leases of a service announced from one IP address, to attribute a beat that names no lease."""
+        ...
+
+    async def vouch(self, token: int) -> None:
+        """Keep a silent instance listed (inactive) because it still answers requests. Unknown tokens are ignored."""
+        ...
+
+    async def drain(self, token: int, *, draining: bool = True) -> bool:
+        """Set an instance's effective weight to 0, or take that back. False: no such instance."""
+        ...
+
+    async def revision(self) -> Revision:
+        """The present revision, after lapsed leases were taken into account. Cheap."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """The whole directory at its present revision."""
+        ...
+
+    def on_change(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` soon after each change, where the store can tell. Returns the call that ends it."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections. The directory in the store stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; None waits for ever.
+
+    Attributes:
+        connect: until the connection stands. One second is what HAProxy's authors call generous on a LAN.
+        first_byte: from the end of the request to the start of the response.
+        idle: the longest silence between two pieces of a body.
+    """
+
+    connect: float | None = 1.0
+    first_byte: float | None = 30.0
+    idle: float | None = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """One HTTP request to one instance.
+
+    Attributes:
+        address: who is asked; connections go to `address.pinned` when it is set.
+        method: upper-case.
+        target: the exact request target: raw path and query, base path included, never decoded or re-encoded.
+        headers: sent in this order. Must hold `host`; framing fields are derived from `body` and may not be here.
+        body: None for no body, bytes for a whole one, an iterator for a stream.
+        length: the declared length of a streamed body; None sends it chunked.
+        timeouts: see `Timeouts`.
+    """
+
+    address: Address
+    method: str
+    target: bytes
+    headers: Headers
+    body: bytes | AsyncIterator[bytes] | None = None
+    length: int | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+class UpstreamResponse(Protocol):
+    """A response whose head is there and whose body streams. Leave it as a context manager, or slots leak."""
+
+    status: int
+    headers: Headers
+
+    def body(self) -> AsyncIterator[bytes]:
+        """The body's raw bytes, content coding untouched; only once.
+
+        Raises:
+            UpstreamError: TRUNCATED, IDLE_TIMEOUT, RESET or PROTOCOL. A cut body never ends as if it were whole.
+        """
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Upstream(Protocol):
+    """Sends requests to instances. Follows no redirects, keeps no cookies, retries nothing."""
+
+    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        """Send, and return when the response's head has arrived.
+
+        Raises:
+            UpstreamError: what went wrong, as a closed `ErrorKind`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Prober(Protocol):
+    """Asks the network two questions at registration."""
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """The IP addresses of a host name (an IP address resolves to itself). Empty: it does not resolve."""
+        ...
+
+    async def why_unreachable(self, host: str, port: int) -> str | None:
+        """Try to connect; None when it works, else one short reason."""
+        ...
+
+
+class FragmentSource(Protocol):
+    """Where fragments come from: another instance, a gateway, the app itself, or a fake."""
+
+    def ask(
+        self, service: str, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> AsyncIterator[FragmentAnswer]:
+        """Answer questions to one service, each as soon as it is known, in any order.
+
+        Never raises for trouble with a fragment: trouble is an answer without HTML. May end without having answered
+        everything; what is missing is a fallback.
+        """
+        ...
