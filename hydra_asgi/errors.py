@@ -4,8 +4,10 @@
     ├── ConfigurationError    the operator: an option or an environment variable is wrong
     ├── TemplateError         the author of a route: a path template we cannot accept
     ├── BindingError          the author of a page: an import or export list we cannot read
+    ├── PickError             the author of a page: too large or too deep to take one element out of it
     ├── RefusedError          the caller of the control plane: refused with a status and a reason
     ├── UpstreamError         the network or another instance; carries a closed `ErrorKind`
+    │   └── ResponseCutError  the same after the response has started: the connection to the client has to break
     └── StoreError            the shared store did not answer, or refused
 
 A message names the thing, the value and the way out. Library errors are translated where the library is called,
@@ -18,7 +20,9 @@ __all__ = [
     "BindingError",
     "ConfigurationError",
     "HydraError",
+    "PickError",
     "RefusedError",
+    "ResponseCutError",
     "StoreError",
     "TemplateError",
     "UpstreamError",
@@ -39,6 +43,10 @@ class TemplateError(HydraError, ValueError):
 
 class BindingError(HydraError, ValueError):
     """An `imports` or `exports` list is not a list of names with optional aliases."""
+
+
+class PickError(HydraError):
+    """A rendered page is larger or deeper than we parse to take one element out of it."""
 
 
 class RefusedError(HydraError):
@@ -67,6 +75,14 @@ class UpstreamError(HydraError):
         super().__init__(f"{kind.value}: {detail}" if detail else kind.value)
         self.kind = kind
         self.detail = detail
+
+
+class ResponseCutError(UpstreamError):
+    """An instance's response broke off after its head was sent on.
+
+    It leaves the application on purpose: servers answer an exception in the middle of a response by breaking the
+    connection, which is how the client learns that the body is not whole (RFC 9112 section 8).
+    """
 
 
 class StoreError(HydraError):

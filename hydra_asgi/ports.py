@@ -10,12 +10,14 @@ from typing import Protocol, Self
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
+from hydra_asgi.core.lease_state import LeaseState
 
 __all__ = [
     "Clock",
     "FragmentSource",
     "Headers",
     "LeaseState",
+    "Picker",
     "Prober",
     "Store",
     "Timeouts",
@@ -29,25 +31,6 @@ Headers = list[tuple[bytes, bytes]]
 
 Clock = Callable[[], float]
 """Seconds that only move forward."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeaseState:
-    """One lease as the store knows it.
-
-    Attributes:
-        id: the lease's own name: random for our nodes, made from the address for a Medusa.
-        service: whose instance it keeps alive.
-        caller: the IP address that announced it; a Medusa's beats are attributed by it.
-        signed: announced with a valid signature. An unsigned call never replaces or ends a signed lease.
-        active: its beats arrive in time.
-    """
-
-    id: str
-    service: str
-    caller: str = ""
-    signed: bool = False
-    active: bool = True
 
 
 class Store(Protocol):
@@ -189,6 +172,20 @@ class Prober(Protocol):
 
     async def why_unreachable(self, host: str, port: int) -> str | None:
         """Try to connect; None when it works, else one short reason."""
+        ...
+
+
+class Picker(Protocol):
+    """Takes one element out of a rendered page."""
+
+    async def pick(self, html: bytes, selector: str) -> bytes | None:
+        """The HTML (UTF-8) of the first element that a CSS selector matches, the element itself included.
+
+        None when nothing matches.
+
+        Raises:
+            PickError: the page is too large or too deep to be parsed.
+        """
         ...
 
 

@@ -23,6 +23,8 @@ class FragmentCause(StrEnum):
     TOO_LARGE = "too-large"
     BROKEN = "broken-answer"
     FAILED = "failed"
+    BAD_TAG = "bad-tag"
+    LIMIT = "limit"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The order service of the example site, written with Quart."""

@@ -1,0 +1,176 @@
+"""Starts the processes of the site, waits until all have joined, and ends them together.
+
+A child reports on its standard output and lives as long as its standard input is open. So the children end with this
+process however it ends, and a stop needs no signal. They run in sessions of their own: Ctrl-C reaches this process
+alone, which then ends the services before the gateway, so that each can say good-bye.
+"""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from examples.report import Report, read_line, table
+from examples.site import Member, origin
+
+__all__ = ["JOIN_SECONDS", "Supervisor"]
+
+JOIN_SECONDS = 15.0
+"""A cold start takes two to four seconds; past this something is wrong, and the log above says what."""
+
+STOP_SECONDS = 6.0
+"""Longer than a child's own grace, so that only a stuck one is killed."""
+
+
+@dataclass(slots=True)
+class _Child:
+    member: Member
+    process: Process
+    report: Report = field(default_factory=Report)
+    ended: bool = False
+
+
+class Supervisor:
+    """The site while it runs. Its first member is the gateway.
+
+    Args:
+        members: who is started, in this order.
+        log_level: for every child.
+        keep_going: go on while at least one child lives, instead of ending all with the first.
+        join_seconds: how long all may take to join, together.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        *,
+        log_level: str,
+        keep_going: bool = False,
+        join_seconds: float = JOIN_SECONDS,
+    ) -> None:
+        self._members = members
+        self._log_level = log_level
+        self._keep_going = keep_going
+        self._join_seconds = join_seconds
+        self._children: list[_Child] = []
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> int:
+        """Run the site until it is cancelled or a child ends; returns the exit code."""
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            if not await self._start_all(tasks):
+                return 1
+            print(table((child.member, child.process.pid) for child in self._children))
+            print(f"ready {origin(self._members[0].port)}/", flush=True)
+            return await self._watch()
+        finally:
+            await self._stop()
+            await asyncio.gather(*tasks)
+
+    async def _start_all(self, tasks: set[asyncio.Task[None]]) -> bool:
+        """Start the gateway, then the others: so nobody's first attempt to register fails."""
+        try:
+            async with asyncio.timeout(self._join_seconds):
+                for count, member in enumerate(self._members, 1):
+                    tasks.add(asyncio.create_task(self._listen(await self._start(member))))
+                    if count in (1, len(self._members)) and not await self._all_joined(self._members[:count]):
+                        return False
+        except TimeoutError:
+            missing = ", ".join(str(member) for member in self._missing(self._members))
+            _say(f"not registered within {self._join_seconds:g} s: {missing}")
+            return False
+        return True
+
+    async def _start(self, member: Member) -> _Child:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", member.module, "--port", str(member.port), *member.arguments),
+            *("--log-level", self._log_level, "--supervised"),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,
+        )
+        child = _Child(member, process)
+        self._children.append(child)
+        return child
+
+    async def _listen(self, child: _Child) -> None:
+        """Take a child's reports until it has ended."""
+        assert child.process.stdout is not None  # noqa: S101 - it was started with a pipe
+        async for text in child.process.stdout:
+            report = read_line(text)
+            if report is None:
+                sys.stderr.write(text.decode(errors="replace"))
+            else:
+                child.report = report
+                self._changed.set()
+        code = await child.process.wait()
+        if not self._stopping:
+            _say(f"{child.member}, pid {child.process.pid}, ended with {_exit_code(code)}")
+        child.ended = True
+        self._changed.set()
+
+    async def _all_joined(self, members: Sequence[Member]) -> bool:
+        """Wait until all have joined; False when one has ended before."""
+        while self._missing(members):
+            if self._living() < len(self._children):
+                return False
+            self._changed.clear()
+            await self._changed.wait()
+        return True
+
+    def _missing(self, members: Sequence[Member]) -> list[Member]:
+        """Who has not joined yet, in its own opinion or in the gateway's."""
+        gateway, nothing = self._members[0], Report()
+        reports = {child.member: child.report for child in self._children}
+        listed = [member for member in members if member == gateway or reports.get(gateway, nothing).lists(member)]
+        return [member for member in members if member not in listed or not reports.get(member, nothing).joined]
+
+    async def _watch(self) -> int:
+        """Wait until a child has ended, or the last one; returns the exit code."""
+        enough = 1 if self._keep_going else len(self._children)
+        while self._living() >= enough:
+            self._changed.clear()
+            await self._changed.wait()
+        return 1
+
+    def _living(self) -> int:
+        return sum(not child.ended for child in self._children)
+
+    async def _stop(self) -> None:
+        """End the services, then the gateway."""
+        self._stopping = True
+        for group in (self._children[1:], self._children[:1]):
+            for child in group:
+                if child.process.stdin is not None:
+                    child.process.stdin.close()
+            await asyncio.gather(*(_wait_or_kill(child) for child in group))
+
+
+async def _wait_or_kill(child: _Child) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await child.process.wait()
+    except TimeoutError:
+        _say(f"{child.member} did not stop within {STOP_SECONDS:g} s, killing it")
+        with contextlib.suppress(ProcessLookupError):
+            child.process.kill()
+        await child.process.wait()
+
+
+def _exit_code(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"exit code {code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"exit code {code}"
+
+
+def _say(text: str) -> None:
+    print(f"python -m examples: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,249 @@
+"""The registration desk: services join, beat, drain and leave (CONTRACT.md 1.1 to 1.5).
+
+Its handlers answer when all is well and raise `RefusedError` or `StoreError` otherwise; the plane turns those into
+answers. Nothing of a refused call is kept.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+
+from hydra_asgi.control.address_check import AddressCheck
+from hydra_asgi.control.body import read_body
+from hydra_asgi.control.guard import Caller, Guard, header_of
+from hydra_asgi.control.reply import reply, reply_json
+from hydra_asgi.core.allowance import Allowance
+from hydra_asgi.core.instance import Dialect, ServiceInstance
+from hydra_asgi.core.overview import Overview
+from hydra_asgi.core.recent import Recent
+from hydra_asgi.core.service_name import ServiceNameError, check_service_name
+from hydra_asgi.errors import RefusedError, StoreError
+from hydra_asgi.ports import Clock, LeaseState, Store
+from hydra_asgi.wire.answer import beat_json, registration_answer_json
+from hydra_asgi.wire.drain import parse_drain
+from hydra_asgi.wire.registration import Registration, parse_registration
+
+__all__ = ["RegistrationDesk"]
+
+STORE_SECONDS = 0.4
+"""A store that hangs must not hold a caller: control calls fail within half a second."""
+
+MEDUSA_SECONDS = 60.0
+"""While the store is away, a Medusa that beats at least this often is told that all is well: a refused beat would
+make it drop its fragments, and its lease is still in the store."""
+
+BEATS_PER_SECOND = 10.0
+BURST = 20.0
+"""A healthy instance beats every 3 s; 20 leaves room for everything but a loop that went wild."""
+
+MAX_REMEMBERED = 50_000
+NAME_LIMIT = 256
+MEDUSA = "medusa:"
+
+T = TypeVar("T")
+
+
+class RegistrationDesk:
+    """Takes the calls of services.
+
+    Args:
+        store: the shared directory.
+        guard: who may call.
+        addresses: where requests may be sent.
+        overview: the directory as this gateway sees it now.
+        service_limits: service -> path prefixes; its routes must lie under one of them, by whole segments. A service
+            that is absent may publish anything that is not ours.
+        clock: seconds that only move forward.
+        store_seconds: how long one store call may take.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        guard: Guard,
+        addresses: AddressCheck,
+        *,
+        overview: Callable[[], Overview],
+        service_limits: Mapping[str, Sequence[str]] | None = None,
+        clock: Clock = time.monotonic,
+        store_seconds: float = STORE_SECONDS,
+    ) -> None:
+        self._store = store
+        self._guard = guard
+        self._addresses = addresses
+        self._overview = overview
+        self._limits = {service: tuple(prefixes) for service, prefixes in (service_limits or {}).items()}
+        self._clock = clock
+        self._store_seconds = store_seconds
+        self._medusas: Recent[tuple[str, str], bool] = Recent(seconds=MEDUSA_SECONDS, size=MAX_REMEMBERED)
+        self._allowances: Recent[tuple[str, str], Allowance] = Recent(
+            seconds=BURST / BEATS_PER_SECOND, size=MAX_REMEMBERED
+        )
+        # The overview lags behind by up to a second; two spellings of one name may arrive within it.
+        self._names: Recent[str, str] = Recent(seconds=10.0, size=MAX_REMEMBERED)
+
+    async def register(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """C1: list an instance, or replace what was listed."""
+        _require_json(scope)
+        body = await read_body(receive)
+        registration = parse_registration(body)
+        caller = self._guard.admit(scope, body, service=registration.instance.service)
+        listed = await self._list(registration, caller)
+        await reply(send, 200, registration_answer_json(listed.token, self._overview()))
+
+    async def beat(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """C2: renew a lease. The body is the service's name as plain text, of any content type."""
+        body = await read_body(receive, NAME_LIMIT)
+        service = _maybe_name(body)
+        caller = self._guard.admit(scope, body, service=service)
+        if service is None:
+            raise RefusedError(410, f"no service is called {body[:80]!r}; register again")
+        self._spend(service, caller)
+        if caller.lease:
+            await self._renew(service, caller)
+            known = header_of(scope, b"hydra-revision") or b""
+            await reply(send, 200, beat_json(self._overview(), known.decode("latin-1")))
+        else:
+            await self._renew_medusa(service, caller)
+            await reply(send, 200, b"true")
+
+    async def leave(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """End a lease at once. The body is the service's name."""
+        body = await read_body(receive, NAME_LIMIT)
+        service = _maybe_name(body)
+        caller = self._guard.admit(scope, body, service=service)
+        if service is None or not caller.lease:
+            raise RefusedError(400, "name the service in the body and the lease in Hydra-Instance")
+        await self._check_unsigned(service, caller)
+        if not await self._ask(self._store.release(caller.lease, service)):
+            raise _unknown(service, caller)
+        await reply_json(send, 200, True)
+
+    async def drain(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Take an instance out of the choice for new users, or put it back."""
+        _require_json(scope)
+        body = await read_body(receive, NAME_LIMIT)
+        drain = parse_drain(body)
+        caller = self._guard.admit(scope, body, service=drain.service)
+        if not caller.lease:
+            raise RefusedError(400, "name the lease in Hydra-Instance")
+        await self._renew(drain.service, caller)
+        snapshot = await self._ask(self._store.snapshot())
+        is_theirs = any(one.token == drain.token and one.service == drain.service for one in snapshot.instances)
+        if not is_theirs or not await self._ask(self._store.drain(drain.token, draining=drain.draining)):
+            raise RefusedError(410, f"{drain.service!r} has no instance {drain.token}; register again")
+        await reply_json(send, 200, True)
+
+    async def _list(self, registration: Registration, caller: Caller) -> ServiceInstance:
+        announced = registration.instance
+        if caller.lease and caller.lease != registration.lease:
+            raise RefusedError(422, "Hydra-Instance and hydraAsgi.lease name different leases")
+        self._check_name(announced.service)
+        self._check_limits(announced)
+        instance = replace(announced, address=await self._addresses(announced.address, caller.ip))
+        lease = LeaseState(registration.lease, instance.service, caller.ip, caller.signed)
+        listed = await self._ask(self._store.register(instance, lease))
+        now = self._clock()
+        self._names.put(instance.service.casefold(), instance.service, now)
+        if instance.dialect is Dialect.MEDUSA:
+            self._medusas.put((instance.service, caller.ip), True, now)
+        return listed
+
+    async def _renew(self, service: str, caller: Caller) -> None:
+        await self._check_unsigned(service, caller)
+        if not await self._ask(self._store.renew(caller.lease, service)):
+            raise _unknown(service, caller)
+
+    async def _renew_medusa(self, service: str, caller: Caller) -> None:
+        """A Medusa's beat carries its service's name alone, so it is attributed by the caller's IP address.
+
+        When two instances share both, none is renewed: each is asked to register again, which names it (CONTRACT.md
+        section 6, row 45).
+        """
+        who = (service, caller.ip)
+        try:
+            leases = await self._ask(self._store.leases_of(service, caller.ip))
+            theirs = [lease for lease in leases if lease.id.startswith(MEDUSA)]
+            is_renewed = len(theirs) == 1 and await self._ask(self._store.renew(theirs[0].id, service))
+        except StoreError:
+            if not self._medusas.get(who, self._clock()):
+                raise
+        else:
+            if not is_renewed:
+                self._medusas.discard(who)
+                raise _unknown(service, caller)
+        self._medusas.put(who, True, self._clock())
+
+    async def _check_unsigned(self, service: str, caller: Caller) -> None:
+        """An unsigned call never touches a signed lease, nor one that was announced from elsewhere."""
+        if caller.signed:
+            return
+        leases = await self._ask(self._store.leases_of(service, caller.ip))
+        lease = next((lease for lease in leases if lease.id == caller.lease), None)
+        if lease is None:
+            raise _unknown(service, caller)
+        if lease.signed:
+            raise RefusedError(403, "the lease was announced with a signature; sign this call too")
+
+    def _check_name(self, name: str) -> None:
+        folded = name.casefold()
+        listed = (service.name for service in self._overview().services if service.name.casefold() == folded)
+        known = next(listed, None) or self._names.get(folded, self._clock())
+        if known is not None and known != name:
+            raise RefusedError(409, f"{name!r} differs only by case from the known service {known!r}")
+
+    def _check_limits(self, instance: ServiceInstance) -> None:
+        prefixes = self._limits.get(instance.service)
+        if prefixes is None:
+            return
+        for route in instance.routes:
+            if not any(_is_under(route.template, prefix) for prefix in prefixes):
+                raise RefusedError(
+                    403, f"{instance.service!r} may only publish under {', '.join(prefixes)}, not {route.template!r}"
+                )
+
+    def _spend(self, service: str, caller: Caller) -> None:
+        now = self._clock()
+        who = (caller.lease or caller.ip, service)
+        before = self._allowances.get(who, now) or Allowance(BURST, now)
+        after = before.spend(now, rate=BEATS_PER_SECOND, burst=BURST)
+        if after is None:
+            raise RefusedError(429, f"more than {BEATS_PER_SECOND:g} beats a second")
+        self._allowances.put(who, after, now)
+
+    async def _ask(self, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._store_seconds):
+                return await call
+        except TimeoutError:
+            raise StoreError(f"the store did not answer within {self._store_seconds:g} s") from None
+
+
+def _unknown(service: str, caller: Caller) -> RefusedError:
+    what = f"the lease {caller.lease!r}" if caller.lease else f"a single instance at {caller.ip or 'this address'}"
+    return RefusedError(410, f"{service!r} is not registered with {what}; register again")
+
+
+def _maybe_name(body: bytes) -> str | None:
+    try:
+        return check_service_name(body.decode())
+    except (UnicodeDecodeError, ServiceNameError):
+        return None
+
+
+def _is_under(template: str, prefix: str) -> bool:
+    stem = prefix.rstrip("/")
+    return template == stem or template.startswith(f"{stem}/")
+
+
+def _require_json(scope: HTTPScope) -> None:
+    """Only JSON, and not compressed: a page cannot send that without asking first, and nothing has to be unpacked."""
+    content_type = (header_of(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+    if content_type != b"application/json":
+        raise RefusedError(415, f"the content type {content_type[:80]!r} is not application/json")
+    if (header_of(scope, b"content-encoding") or b"identity").strip().lower() != b"identity":
+        raise RefusedError(415, "a compressed body is not read")

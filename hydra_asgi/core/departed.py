@@ -1,0 +1,87 @@
+"""A memory of routes that were known a short while ago: they are answered "not now" instead of "no such thing"."""
+
+from collections.abc import Container
+from dataclasses import replace
+from itertools import islice
+
+from hydra_asgi.core.instance import Route, ServiceInstance, Snapshot
+
+__all__ = ["MAX_DEPARTED_ROUTES", "REMEMBERED_SECONDS", "Departed"]
+
+REMEMBERED_SECONDS = 3600.0
+"""An hour: longer than any deployment or restart, shorter than anybody waits for a page."""
+
+MAX_DEPARTED_ROUTES = 10_000
+"""As many routes as a big directory has; what left first is dropped first."""
+
+_Published = tuple[str, tuple[Route, ...]]
+
+
+class Departed:
+    """Instances that left, with the time they left.
+
+    Instances of one service with the same routes are remembered as one: a service that is scaled up and down all day
+    takes no more room than one that went once.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[_Published, tuple[float, ServiceInstance]] = {}
+        self._routes = 0
+        self._present: tuple[ServiceInstance, ...] = ()
+
+    def note(self, old: Snapshot, new: Snapshot, now: float) -> None:
+        """Remember which instances of `old` are gone in `new`.
+
+        An instance that announces fewer routes than before has taken them back: those are not remembered.
+        """
+        present = {instance.key for instance in new.instances}
+        for instance in old.instances:
+            if instance.routes and instance.key not in present:
+                self._remember(instance, now)
+        self._present = new.instances
+
+    def is_due(self, now: float) -> bool:
+        """Whether `prune` would forget something."""
+        # In the order of leaving: the first one is the oldest.
+        return any(now - left >= REMEMBERED_SECONDS for left, _ in islice(self._left.values(), 1))
+
+    def prune(self, now: float) -> tuple[ServiceInstance, ...]:
+        """Forget what left too long ago.
+
+        Returns:
+            The instances still remembered, reduced to those routes that no present instance of their service has.
+        """
+        while self.is_due(now):
+            self._forget(next(iter(self._left)))
+        if not self._left:
+            return ()
+        services = {service for service, _ in self._left}
+        present = {
+            (instance.service, route)
+            for instance in self._present
+            if instance.service in services
+            for route in instance.routes
+        }
+        missing = (_without(instance, present) for _, instance in self._left.values())
+        return tuple(instance for instance in missing if instance.routes)
+
+    def _remember(self, instance: ServiceInstance, now: float) -> None:
+        published = (instance.service, instance.routes)
+        if published in self._left:
+            self._forget(published)
+        # Only what a route needs is kept: resources alone may be ten thousand names.
+        slim = replace(instance, resources=frozenset(), fragments=None, menu_items=())
+        self._left[published] = (now, slim)
+        self._routes += len(instance.routes)
+        while self._routes > MAX_DEPARTED_ROUTES:
+            self._forget(next(iter(self._left)))
+
+    def _forget(self, published: _Published) -> None:
+        del self._left[published]
+        self._routes -= len(published[1])
+
+
+def _without(instance: ServiceInstance, present: Container[tuple[str, Route]]) -> ServiceInstance:
+    return replace(
+        instance, routes=tuple(route for route in instance.routes if (instance.service, route) not in present)
+    )

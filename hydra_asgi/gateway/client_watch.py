@@ -1,0 +1,79 @@
+"""Notices that a client has gone away while its request is being worked on."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from asgiref.typing import ASGIReceiveCallable
+
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.errors import UpstreamError
+
+__all__ = ["ClientWatch"]
+
+
+class ClientWatch:
+    """A context that ends with `UpstreamError(CLIENT_GONE)` when the client goes away inside it.
+
+    A server tells of a client's leaving through `receive` only, so somebody has to wait there; and nobody else may, so
+    the watch begins when the request's body has been read. Whatever the context awaits is cancelled, as by
+    `asyncio.timeout`. When the context is left, nothing of the watch is left.
+
+    Args:
+        receive: the request's channel.
+    """
+
+    def __init__(self, receive: ASGIReceiveCallable) -> None:
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+        self._is_over = False
+        self._is_gone = False
+        self._failure: Exception | None = None
+
+    def begin(self) -> None:
+        """Start to wait for the client's leaving; body messages that come are dropped. Only once."""
+        if self._watcher is None and not self._is_over:
+            self._watcher = asyncio.get_running_loop().create_task(self._watch())
+
+    def end(self) -> None:
+        """Stop to wait, because the last message is about to be sent: servers call that a leaving, too."""
+        self._is_over = True
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def __aenter__(self) -> Self:
+        owner = asyncio.current_task()
+        if owner is None:
+            raise AssertionError("coroutines of asyncio run in tasks")
+        self._owner = owner
+        self._cancelling = owner.cancelling()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        if self._watcher is not None:
+            await _until_done(self._watcher)
+        was_cancelled_by_us = self._is_gone and self._owner.uncancel() <= self._cancelling
+        if was_cancelled_by_us and kind is asyncio.CancelledError:
+            raise self._failure or UpstreamError(ErrorKind.CLIENT_GONE, "the client went away") from None
+
+    async def _watch(self) -> None:
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception as failure:
+            self._failure = failure
+        self._end_the_work()
+
+    def _end_the_work(self) -> None:
+        if not self._is_over:
+            self._is_gone = True
+            self._owner.cancel()
+
+
+async def _until_done(cancelled: asyncio.Task[None]) -> None:
+    await asyncio.sleep(0)  # in nearly every case the cancellation needs one turn of the loop, which is cheap
+    if not cancelled.done():
+        await asyncio.wait((cancelled,))

@@ -1,0 +1,231 @@
+"""What a node knows: it follows the store in the background, and requests read the result without waiting.
+
+Rules for whoever edits this: `state` is one reference to an immutable value and is replaced whole. A store that does
+not answer, or answers nonsense, leaves it as it is.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from hydra_asgi.core.departed import Departed
+from hydra_asgi.core.directory_state import DirectoryState, LocalApp, build_state
+from hydra_asgi.core.lease_times import BEAT_SECONDS, SWEEP_SECONDS
+from hydra_asgi.core.recovery import Recovery
+from hydra_asgi.errors import StoreError
+from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
+from hydra_asgi.ports import Clock, Store
+
+__all__ = ["Directory", "Health"]
+
+_logger = logging.getLogger("hydra_asgi.directory")
+
+BIG_ROUTES = 2_000
+"""From here on a table is built in a thread: on the loop it would hold up every request for tens of milliseconds."""
+
+JITTER = 0.1
+"""Polls of many nodes drift apart by up to a tenth of the period, so that they do not reach the store together."""
+
+MIN_REST_SECONDS = 0.05
+"""However often the store wakes us: not more than twenty rebuilds a second."""
+
+REST_PER_BUILD = 4
+"""We rest four times as long as a rebuild took: a flapping service costs at most a fifth of our time."""
+
+STORE_PATIENCE_SECONDS = 2.0
+"""A poll that takes longer has failed. Stores have shorter timeouts of their own; this one is for those that hang."""
+
+MAX_REPORTED = 20
+"""How many new problems with routes one change may write to the log."""
+
+Listener = Callable[[DirectoryState], None]
+
+
+class Directory:
+    """The node's copy of the directory, and the loop that keeps it fresh.
+
+    Args:
+        store: where the directory is kept.
+        clock: seconds that only move forward.
+        rng: gives numbers from 0 to 1, for the jitter.
+        local: the mounted app's own instance; always part of the table, also when the store does not list it.
+        first_load_seconds: how long after the start an unknown route may still be announced: one beat, so that every
+            living service was heard; 0 for none.
+        poll_seconds: how often the store is asked for its revision: with 0.8 a change is everywhere within a second.
+        store_patience: seconds after which a poll has failed.
+
+    Attributes:
+        state: what is known now. Read it once per request and keep what was read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock = time.monotonic,
+        rng: Callable[[], float] = random.random,
+        local: Callable[[], LocalApp | None] = lambda: None,
+        first_load_seconds: float = BEAT_SECONDS,
+        poll_seconds: float = SWEEP_SECONDS,
+        store_patience: float = STORE_PATIENCE_SECONDS,
+    ) -> None:
+        self.state = DirectoryState()
+        self._store = store
+        self._clock = clock
+        self._rng = rng
+        self._local = local
+        self._poll_seconds = poll_seconds
+        self._store_patience = store_patience
+        self._health = DirectoryHealth(clock, first_load_seconds)
+        self._recovery = Recovery()
+        self._departed = Departed()
+        self._own: LocalApp | None = None
+        self._is_stale = False
+        self._build_seconds = 0.0
+        self._vouched: set[int] = set()
+        self._listeners: dict[object, Listener] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._wake = asyncio.Event()
+
+    @property
+    def health(self) -> Health:
+        """How well the directory is known now."""
+        return self._health.now
+
+    @property
+    def is_starting(self) -> bool:
+        """An unmatched path is to be answered 503, not 404: its service may not have been heard yet."""
+        return self._health.is_starting
+
+    def vouch(self, token: int) -> None:
+        """An instance answered a request although it is inactive. Told to the store with the next poll, once."""
+        self._vouched.add(token)
+
+    def on_update(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each new state, on the loop. Returns the call that ends it."""
+        subscription = object()
+        self._listeners[subscription] = listener
+
+        def end() -> None:
+            self._listeners.pop(subscription, None)
+
+        return end
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        end = self._store.on_change(self._wake.set)
+        try:
+            while True:
+                self._wake.clear()
+                await self._poll()
+                await self._rest()
+        finally:
+            end()
+
+    async def refresh(self) -> bool:
+        """Ask the store once, and replace the state if anything changed; whether it did.
+
+        A store that fails is noted in `health` and changes nothing.
+        """
+        async with self._one_at_a_time:
+            self._health.start()
+            trouble = await self._ask_store()
+            own = self._local()
+            if own != self._own:
+                self._own, self._is_stale = own, True
+            is_changed = self._is_stale or self._departed.is_due(self._clock())
+            if is_changed:
+                await self._rebuild()
+            if trouble:
+                self._health.fail(trouble)
+            else:
+                self._health.heal()
+        if is_changed:
+            self._tell()
+        return is_changed
+
+    async def _ask_store(self) -> str:
+        """Take what the store has to say; why that is not the whole truth, or ""."""
+        try:
+            async with asyncio.timeout(self._store_patience):
+                revision = await self._store.revision()
+                if revision == self._recovery.revision:
+                    self._is_stale |= self._recovery.expire(self._clock())
+                else:
+                    self._recovery.adopt(await self._store.snapshot(), self._clock())
+                    self._is_stale = True
+        except StoreError as error:
+            return f"the store failed: {error}"
+        except TimeoutError:
+            return f"the store did not answer within {self._store_patience:g} s"
+        if self._recovery.is_recovering:
+            return "the store lost its entries; what was not announced again yet is kept for a while"
+        return ""
+
+    async def _rebuild(self) -> None:
+        began = self._clock()
+        before, snapshot, own = self.state, self._recovery.snapshot, self._own
+        self._departed.note(before.snapshot, snapshot, began)
+        departed = self._departed.prune(began)
+        if sum(len(instance.routes) for instance in (*snapshot.instances, *departed)) > BIG_ROUTES:
+            self.state = await asyncio.to_thread(build_state, snapshot, departed, own)
+        else:
+            self.state = build_state(snapshot, departed, own)
+        # Only now: a build that failed is tried again with the next poll.
+        self._is_stale = False
+        self._build_seconds = self._clock() - began
+        _report(before, self.state)
+
+    def _tell(self) -> None:
+        for listener in tuple(self._listeners.values()):
+            try:
+                listener(self.state)
+            except Exception:
+                _logger.exception("a listener of the directory failed: %r", listener)
+
+    async def _poll(self) -> None:
+        """One round with the store; whatever goes wrong in it is not the end."""
+        try:
+            await self._send_vouches()
+        except Exception:
+            _logger.exception("vouching for silent instances failed")
+        try:
+            await self.refresh()
+        except Exception as error:
+            # With its trace the first time only: this comes again every second until somebody acts.
+            if self._health.fail(f"{type(error).__name__}: {error}"[:200]):
+                _logger.exception("the directory could not be refreshed")
+
+    async def _send_vouches(self) -> None:
+        # Not a loop over the set: what requests add meanwhile waits for the next poll.
+        waiting = list(self._vouched)
+        self._vouched.clear()
+        try:
+            async with asyncio.timeout(self._store_patience):
+                while waiting:
+                    await self._store.vouch(waiting[-1])
+                    waiting.pop()
+        except (StoreError, TimeoutError):
+            self._vouched.update(waiting)
+
+    async def _rest(self) -> None:
+        """Wait for the next poll: a period with jitter, or less when the store wakes us."""
+        pause = self._poll_seconds * (1 - JITTER + 2 * JITTER * self._rng())
+        still = min(pause, max(MIN_REST_SECONDS, REST_PER_BUILD * self._build_seconds))
+        await asyncio.sleep(still)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause - still):
+                await self._wake.wait()
+
+
+def _report(before: DirectoryState, after: DirectoryState) -> None:
+    """Name routes that could not be taken in, and routes that two services claim, once each."""
+    known: set[object] = {*before.table.skipped, *before.table.conflicts}
+    fresh = [problem for problem in (*after.table.skipped, *after.table.conflicts) if problem not in known]
+    for problem in fresh[:MAX_REPORTED]:
+        _logger.warning("a route of the directory has a problem: %s", problem)
+    if len(fresh) > MAX_REPORTED:
+        _logger.warning("%d more routes have problems", len(fresh) - MAX_REPORTED)

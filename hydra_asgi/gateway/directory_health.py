@@ -1,0 +1,86 @@
+"""How well a node knows the directory, and since when."""
+
+import logging
+from dataclasses import dataclass
+from typing import Literal
+
+from hydra_asgi.ports import Clock
+
+__all__ = ["DirectoryHealth", "Health"]
+
+_logger = logging.getLogger("hydra_asgi.directory")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How well the directory is known.
+
+    Attributes:
+        status: `starting` until every living service had the time to announce itself; `degraded` while what is known
+            may be out of date.
+        why: one sentence; empty when all is well.
+        since: when this status began, in seconds on the directory's clock.
+    """
+
+    status: Literal["starting", "ok", "degraded"]
+    why: str
+    since: float
+
+
+class DirectoryHealth:
+    """Keeps account of good and bad polls.
+
+    Args:
+        clock: seconds that only move forward.
+        first_load_seconds: how long after the start a service may still announce itself; 0 for no such time.
+    """
+
+    def __init__(self, clock: Clock, first_load_seconds: float) -> None:
+        self._clock = clock
+        self._first_load_seconds = first_load_seconds
+        self._created = clock()
+        self._started: float | None = None
+        self._loaded: float | None = None
+        self._trouble: Health | None = None
+
+    def start(self) -> None:
+        """The first poll begins now. Saying it again changes nothing."""
+        if self._started is None:
+            self._started = self._clock()
+
+    def fail(self, why: str) -> bool:
+        """A poll failed, or its result is not the whole truth. True when this is the first one to say so."""
+        known = self._trouble
+        if known is not None and known.why == why:
+            return False
+        self._trouble = Health("degraded", why, self._clock() if known is None else known.since)
+        _logger.warning("the directory may be out of date: %s", why)
+        return True
+
+    def heal(self) -> None:
+        """A poll went well."""
+        if self._loaded is None or self._trouble is not None:
+            self._loaded = self._clock()
+        if self._trouble is not None:
+            _logger.info("the directory is up to date again after %.1f s", self._loaded - self._trouble.since)
+            self._trouble = None
+
+    @property
+    def is_starting(self) -> bool:
+        """A route that is not known may just not have been announced yet."""
+        if not self._first_load_seconds:
+            return False
+        if self._started is None or self._loaded is None:
+            return True
+        return self._clock() - self._started < self._first_load_seconds
+
+    @property
+    def now(self) -> Health:
+        """The present status. Trouble comes first: it is what an operator can do something about."""
+        if self._trouble is not None:
+            return self._trouble
+        if self._loaded is None:
+            return Health("starting", "the store has not answered yet", self._created)
+        if self.is_starting:
+            return Health("starting", "services may still be announcing themselves", self._created)
+        return Health("ok", "", self._loaded)

@@ -1,0 +1,176 @@
+"""Fragments from other services' instances: one question for what a page wants of a service, put to one instance."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from hydra_asgi.core.balance import Group
+from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
+from hydra_asgi.core.fragment_html import prefix_assets, strip_placeholders
+from hydra_asgi.core.fragment_lending import allowed_names, lent_attributes, lent_headers
+from hydra_asgi.core.fragment_tally import AnswerTally
+from hydra_asgi.core.instance import Dialect, ServiceInstance
+from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest
+from hydra_asgi.wire.answer_stream import read_answers
+from hydra_asgi.wire.fragments import Render, render_json
+from hydra_asgi.wire.iterators import closed, merged
+from hydra_asgi.wire.peer_failure import PeerFailedError
+from hydra_asgi.wire.question_headers import ACCEPT_ARRAY, ACCEPT_LINES, question_headers
+
+__all__ = ["InstanceFragments"]
+
+ATTEMPTS = 2
+"""Instances tried for one question: a second one when the first cannot be reached; more would eat the budget."""
+
+ALONE_AT_ONCE = 8
+"""Questions put to one Medusa at the same time after it has failed on all of them together."""
+
+
+class InstanceFragments:
+    """A `FragmentSource` that asks an instance of the service (C4).
+
+    Args:
+        group_of: the instances of a service; None when the service is not known.
+        upstream: carries the questions.
+        key: the path key of the cluster.
+        sign: (method, path, body) -> header pairs that prove who asks.
+        forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
+        clock: seconds, the clock of `PageContext.deadline`.
+    """
+
+    def __init__(
+        self,
+        group_of: Callable[[str], Group | None],
+        upstream: Upstream,
+        *,
+        key: str,
+        sign: Callable[[str, str, bytes], Headers] = lambda method, path, body: [],
+        forward: Mapping[str, Sequence[str]] | None = None,
+        clock: Clock = lambda: asyncio.get_running_loop().time(),
+    ) -> None:
+        self._group_of = group_of
+        self._upstream = upstream
+        self._path = f"/h/fragment/{key}/requestFragment"
+        self._sign = sign
+        self._forward = forward or {}
+        self._clock = clock
+
+    async def ask(
+        self, service: str, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> AsyncGenerator[FragmentAnswer, None]:
+        tally = AnswerTally(question.id for question in questions)
+        group = self._group_of(service)
+        cause, detail = FragmentCause.UNAVAILABLE, f"no instance of {service[:80]!r} can be asked now"
+        if group is None:
+            cause, detail = FragmentCause.UNKNOWN_SERVICE, f"no service {service[:80]!r} is known"
+        tried: set[int] = set()
+        while group is not None and len(tried) < ATTEMPTS and (instance := group.pick(page.key, tried)) is not None:
+            tried.add(instance.token)
+            try:
+                async with closed(self._ask_instance(instance, questions, page)) as answers:
+                    async for answer in answers:
+                        tally.take(answer)
+                        yield answer
+                cause, detail = FragmentCause.BROKEN, f"{instance.address.netloc}: no answer to this fragment"
+                break
+            except PeerFailedError as error:
+                cause, detail = error.cause, f"{instance.address.netloc}: {error.detail}"
+                if not error.untouched:
+                    break
+        for answer in tally.give_up(cause, detail):
+            yield answer
+
+    async def _ask_instance(
+        self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> AsyncGenerator[FragmentAnswer, None]:
+        declared = _declared(instance, questions)
+        for question in questions:
+            if question not in declared:
+                detail = f"{instance.address.netloc}: declares no fragment {question.ref[:80]!r}"
+                yield FragmentAnswer(question.id, None, FragmentCause.UNKNOWN_REF, detail)
+        if not declared:
+            return
+        try:
+            async with closed(self._call(instance, declared, page)) as answers:
+                async for answer in answers:
+                    yield answer
+            return
+        except PeerFailedError as error:
+            # A Medusa answers 500 for the whole batch when one ref is unknown (CONTRACT.md 2.5). 403 and 404 are said
+            # before it looks at the refs, so asking again would change nothing.
+            if instance.dialect is not Dialect.MEDUSA or error.status < 500 or len(declared) == 1:
+                raise
+        async with closed(self._ask_each_alone(instance, declared, page)) as answers:
+            async for answer in answers:
+                yield answer
+
+    def _ask_each_alone(
+        self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> AsyncGenerator[FragmentAnswer, None]:
+        slots = asyncio.Semaphore(ALONE_AT_ONCE)
+
+        async def alone(question: FragmentQuestion) -> AsyncIterator[FragmentAnswer]:
+            try:
+                async with slots, closed(self._call(instance, [question], page)) as answers:
+                    async for answer in answers:
+                        yield answer
+            except PeerFailedError as error:
+                detail = f"{instance.address.netloc}: {error.detail}"
+                yield FragmentAnswer(question.id, None, error.cause, detail)
+
+        return merged([alone(question) for question in questions])
+
+    async def _call(
+        self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> AsyncGenerator[FragmentAnswer, None]:
+        request = self._request(instance, questions, page)
+        ids = [question.id for question in questions]
+        async with closed(read_answers(lambda: self._upstream.send(request), ids, page.deadline)) as answers:
+            async for answer in answers:
+                yield _fitted(instance, answer)
+
+    def _request(
+        self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
+    ) -> UpstreamRequest:
+        left = page.deadline - self._clock()
+        if left <= 0:
+            raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
+        is_medusa = instance.dialect is Dialect.MEDUSA
+        address = instance.address
+        lent = lent_headers(page.headers, allowed_names(self._forward, instance.service))
+        attributes = lent_attributes(questions, page.attributes)
+        render = Render(attributes, tuple(questions), lent, page.key, page.depth, left)
+        try:
+            body = render_json(render, instance.dialect)
+        except ValueError as error:
+            raise PeerFailedError(FragmentCause.FAILED, f"not asked, an attribute cannot be sent: {error}") from None
+        accept = ACCEPT_ARRAY if is_medusa else ACCEPT_LINES
+        headers = question_headers(address.netloc, accept, lent, key=page.key, plain=is_medusa)
+        path = address.base + self._path
+        return UpstreamRequest(
+            address,
+            "POST",
+            path.encode(),
+            [*headers, *self._sign("POST", path, body)],
+            body,
+            # Half of the budget for connecting at most, so that a second instance has a chance.
+            timeouts=Timeouts(connect=min(1.0, left / 2), first_byte=left, idle=left),
+        )
+
+
+def _declared(instance: ServiceInstance, questions: Iterable[FragmentQuestion]) -> list[FragmentQuestion]:
+    """The questions this instance may be able to answer; a Medusa declares nothing, so everything is tried."""
+    if instance.fragments is None:
+        return list(questions)
+    refs = {declaration.ref for declaration in instance.fragments}
+    return [question for question in questions if question.ref in refs]
+
+
+def _fitted(instance: ServiceInstance, answer: FragmentAnswer) -> FragmentAnswer:
+    """The answer as the page can use it."""
+    if answer.html is None:
+        return replace(answer, detail=f"{instance.address.netloc}: {answer.detail or 'answered null'}")
+    if instance.dialect is not Dialect.MEDUSA:
+        return answer
+    html = prefix_assets(strip_placeholders(answer.html), instance.token, instance.resources)
+    return replace(answer, html=html)

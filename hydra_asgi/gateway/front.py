@@ -1,0 +1,192 @@
+"""The front of a gateway: every request that is not for the control plane comes through here.
+
+It reads the directory's state once and keeps it for the whole request; nothing on this path waits for the store.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope, WebSocketScope
+
+from hydra_asgi.core.directory_state import DirectoryState
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.instance import RouteKind, ServiceInstance
+from hydra_asgi.core.own_path import own_raw_path
+from hydra_asgi.core.raw_path import PathError, split_raw_path
+from hydra_asgi.core.request_check import check_request
+from hydra_asgi.core.weight_key import cookie_field, may_set_cookie, read_key
+from hydra_asgi.core.who_answers import Addressed, Forward, Local, Unavailable, who_answers
+from hydra_asgi.gateway.answers import answer
+from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.static_target import service_static_target, token_target
+
+__all__ = ["GatewayFront", "Serve"]
+
+
+class Serve(Protocol):
+    """Serves a request by the mounted app (`service.mounted_app`)."""
+
+    def __call__(
+        self,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        *,
+        key: str = "",
+        target: bytes | None = None,
+    ) -> Awaitable[None]:
+        """Run one request."""
+        ...
+
+
+class GatewayFront:
+    """Decides who answers, and lets them.
+
+    Args:
+        state: the directory's present state.
+        is_starting: whether a route that is not known may still be announced, just after the start.
+        serve: the mounted app.
+        forward: sends a request to another instance.
+        mint: makes a new weight key.
+        spread: makes a key for a request that needs none to be kept: it only spreads load over instances.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: Callable[[], DirectoryState],
+        is_starting: Callable[[], bool],
+        serve: Serve,
+        forward: Forwarder,
+        mint: Callable[[], str],
+        spread: Callable[[], str],
+    ) -> None:
+        self._state = state
+        self._is_starting = is_starting
+        self._serve = serve
+        self._forward = forward
+        self._mint = mint
+        self._spread = spread
+
+    async def __call__(
+        self, scope: HTTPScope | WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer one request."""
+        problem = check_request(scope)
+        if problem is not None:
+            await _refuse(scope, send, problem.status, problem.reason, close=problem.close)
+            return
+        raw = own_raw_path(scope)
+        try:
+            segments = split_raw_path(raw)
+        except PathError as error:
+            await _refuse(scope, send, error.status, error.reason)
+            return
+        state = self._state()
+        key = read_key(cast("list[tuple[bytes, bytes]]", scope["headers"]))
+        if not key and state.needs_key:
+            key = self._mint()
+            send = _with_cookie(send, key, secure=scope["scheme"] in ("https", "wss"))
+        await self._answer(scope, receive, send, state, segments, raw, key or self._spread())
+
+    async def _answer(
+        self,
+        scope: HTTPScope | WebSocketScope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+        state: DirectoryState,
+        segments: tuple[str, ...],
+        raw: bytes,
+        key: str,
+    ) -> None:
+        is_http = scope["type"] == "http"
+        decision = who_answers(
+            state,
+            segments,
+            scope["method"] if scope["type"] == "http" else "GET",
+            key=key,
+            kind=RouteKind.HTTP if is_http else RouteKind.WEBSOCKET,
+            host=_host(scope),
+        )
+        match decision:
+            case Local(known=False) if is_http and self._is_starting():
+                await self._unavailable(scope, send, "", "The site is starting and does not know all of its pages yet.")
+            case Local():
+                target = _target(decision.addressed, raw, state.own)
+                await self._serve(scope, receive, send, key=key, target=target)
+            case Unavailable():
+                await self._unavailable(scope, send, decision.service, f"{decision.service} {decision.why}.")
+            case Forward() if scope["type"] == "http":
+                target = _target(decision.addressed, raw, decision.instance)
+                if target is None and decision.addressed is not Addressed.NOTHING:
+                    await answer(send, 404, "Not found", "There is no such file.", scope=scope)
+                    return
+                target, query = target or raw, scope["query_string"]
+                await self._forward(
+                    scope,
+                    receive,
+                    send,
+                    group=decision.group,
+                    key=key,
+                    target=target + b"?" + query if query else target,
+                )
+            case Forward():
+                await _refuse(scope, send, 501, "WebSockets of other services are not forwarded.")
+
+    @staticmethod
+    async def _unavailable(
+        scope: HTTPScope | WebSocketScope, send: ASGISendCallable, service: str, detail: str
+    ) -> None:
+        if scope["type"] == "http":
+            await answer(send, 503, "Not available", detail, scope=scope, kind=ErrorKind.NO_INSTANCE)
+        else:
+            await _refuse(scope, send, 503, detail)
+
+
+def _target(addressed: Addressed, raw: bytes, instance: ServiceInstance | None) -> bytes | None:
+    """Where an addressed path leads at an instance; None when it is not addressed, or there is no such thing."""
+    if addressed is Addressed.NOTHING or instance is None:
+        return None
+    return token_target(raw, instance) if addressed is Addressed.TOKEN else service_static_target(raw, instance)
+
+
+def _host(scope: HTTPScope | WebSocketScope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+
+
+def _with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCallable:
+    """Let the response keep the key with the user, unless a shared cache may keep the response."""
+
+    async def send_with_cookie(message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            if may_set_cookie(headers):
+                headers.append((b"set-cookie", cookie_field(key, secure=secure)))
+                message = {**message, "headers": headers}
+        await send(message)
+
+    return send_with_cookie
+
+
+async def _refuse(
+    scope: HTTPScope | WebSocketScope,
+    send: ASGISendCallable,
+    status: int,
+    reason: str,
+    *,
+    close: bool = False,
+) -> None:
+    """An answer of our own; a WebSocket's handshake is denied, with that answer where the server can."""
+    if scope["type"] == "http":
+        await answer(send, status, "Request refused", reason, scope=scope, close=close)
+    elif "websocket.http.response" in (scope.get("extensions") or {}):
+        start = {
+            "type": "websocket.http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+        }
+        await send(cast("ASGISendEvent", start))
+        body = {"type": "websocket.http.response.body", "body": reason.encode(), "more_body": False}
+        await send(cast("ASGISendEvent", body))
+    else:
+        await send({"type": "websocket.close", "code": 1013, "reason": ""})

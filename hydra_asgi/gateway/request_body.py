@@ -1,0 +1,88 @@
+"""A request's body on its way to an instance, read from the client only as fast as the instance takes it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable
+
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.header_fields import field_values
+from hydra_asgi.core.request_check import declared_length
+from hydra_asgi.errors import UpstreamError
+
+__all__ = ["RequestBody"]
+
+_EXPECTING_A_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""Methods whose empty body is said with a length of 0 (RFC 9110 section 8.6)."""
+
+
+class RequestBody:
+    """The body of one request.
+
+    Args:
+        scope: says by its framing fields whether there is a body, and how long it is.
+        receive: the request's channel.
+        on_end: called once when the channel is free again, because the body was read or given up.
+
+    Attributes:
+        length: the declared length of a streamed body in bytes; None when it was not declared.
+        is_touched: a piece was asked for, so the body cannot be sent a second time.
+    """
+
+    def __init__(self, scope: Mapping[str, Any], receive: ASGIReceiveCallable, on_end: Callable[[], None]) -> None:
+        headers = scope["headers"]
+        self.length = declared_length(headers)
+        self.is_touched = False
+        self._is_streamed = bool(self.length) or bool(field_values(headers, b"transfer-encoding"))
+        self._whole = b"" if scope["method"] in _EXPECTING_A_BODY or self.length == 0 else None
+        self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
+        self._receive = receive
+        self._on_end = on_end
+        self._first: Any = None
+
+    async def begin(self) -> None:
+        """Find out whether there is a body. Only HTTP/2 and later need to look: a stream may end with its headers."""
+        if self._is_open:
+            await self._look()
+        if not self._is_streamed:
+            self._on_end()
+
+    async def _look(self) -> None:
+        message = await self._next()
+        if message.get("more_body", False):
+            self._first = message
+            self._is_streamed = True
+        else:
+            self._whole = message.get("body", b"") or self._whole
+
+    @property
+    def is_empty(self) -> bool:
+        """There is nothing in it, so that the request may be sent again."""
+        return not self._is_streamed and not self._whole
+
+    def pieces(self) -> AsyncIterator[bytes] | bytes | None:
+        """The body for one attempt: None for none, bytes for a whole one, else a stream.
+
+        Raises:
+            UpstreamError: CLIENT_GONE while the stream is read.
+        """
+        return self._stream() if self._is_streamed else self._whole
+
+    async def _stream(self) -> AsyncIterator[bytes]:
+        self.is_touched = True
+        try:
+            while True:
+                message = self._first or await self._next()
+                self._first = None
+                if piece := message.get("body", b""):
+                    yield piece
+                if not message.get("more_body", False):
+                    break
+        finally:
+            self._on_end()
+
+    async def _next(self) -> Any:
+        message: Any = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise UpstreamError(ErrorKind.CLIENT_GONE, "the client went away before the end of its request")
+        return message

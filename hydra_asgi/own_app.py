@@ -1,0 +1,137 @@
+"""What the mounted app is for the site: its routes, fragments and menu items, as one announced instance."""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from asgiref.typing import ASGI3Application
+
+from hydra_asgi.core.instance import Address, Route, RouteKind, ServiceInstance
+from hydra_asgi.discovery.discover import Discovery, discover
+from hydra_asgi.errors import ConfigurationError
+from hydra_asgi.options import Options
+from hydra_asgi.service.declarations import Declarations
+
+__all__ = ["OwnApp"]
+
+logger = logging.getLogger("hydra_asgi")
+
+_NOWHERE = Address("http", "127.0.0.1", 0)
+"""The address of an app that nobody but its own process asks."""
+
+_SCOPE_KEYS = ("app", "state")
+"""What a framework needs in every scope of its app, beside what describes the request."""
+
+
+class OwnApp:
+    """The mounted app and what was declared about it.
+
+    Args:
+        options: of the node.
+        declarations: its fragments and menu items.
+    """
+
+    def __init__(self, options: Options, declarations: Declarations) -> None:
+        self._options = options
+        self._declarations = declarations
+        self._since = int(time.time() * 1000)
+        self._mounted: ASGI3Application | None = None
+        self._framework: object | None = None
+        self._discovery: Discovery | None = None
+        self._instance: ServiceInstance | None = None
+        self.root_path = ""
+        self.base: Mapping[str, Any] = {}
+
+    @property
+    def app(self) -> ASGI3Application:
+        """The ASGI callable that the middleware wraps."""
+        if self._mounted is None:
+            raise ConfigurationError("no app is mounted yet: wrap one with HydraMiddleware(app, hydra=hydra)")
+        return self._mounted
+
+    def mount(self, app: ASGI3Application) -> None:
+        """Take the app that the middleware wraps."""
+        self._mounted = app
+        self._forget()
+
+    def reveal(self, framework: object) -> None:
+        """Take the framework's app object, whose routes can be read; it is known before the middleware is built."""
+        if framework is not self._framework:
+            self._framework = framework
+            self._forget()
+
+    def learn(self, scope: Mapping[str, Any]) -> None:
+        """Take from a real scope what scopes of our own making need too."""
+        if scope.get("app") is not None:
+            self.reveal(scope["app"])
+        self.base = {name: scope[name] for name in _SCOPE_KEYS if name in scope}
+        self.root_path = str(scope.get("root_path", "")).rstrip("/")
+
+    @property
+    def discovery(self) -> Discovery:
+        """The routes of the app.
+
+        Raises:
+            ConfigurationError: nothing is mounted, or a route option cannot be read.
+        """
+        if self._discovery is None:
+            app = self._framework if self._framework is not None else self._mounted
+            if app is None:
+                raise ConfigurationError(
+                    "the app is not known yet: frameworks build their middleware with the first request, "
+                    "so give it to hydra.start(app)"
+                )
+            self._discovery = discover(
+                app,
+                routes=self._options.routes,
+                exclude=self._options.exclude,
+                prefix=self._options.prefix,
+                unpublished=self._declarations.unpublished,
+            )
+            for problem in self._discovery.problems:
+                logger.warning("routes of the app: %s", problem)
+        return self._discovery
+
+    @property
+    def instance(self) -> ServiceInstance:
+        """What the site is told about this process."""
+        if self._instance is None:
+            self._instance = ServiceInstance(
+                service=self._options.service,
+                address=self._options.address or _NOWHERE,
+                version=self._options.version,
+                weight=self._options.weight,
+                routes=self.discovery.published,
+                fragments=self._declarations.fragments,
+                menu_items=self._declarations.menu_items(self._published_path),
+                active_since=self._since,
+            )
+        return self._instance
+
+    @property
+    def hidden(self) -> tuple[Route, ...]:
+        """Routes that only this node knows: they answer here and are told to nobody."""
+        return tuple(found.route for found in self.discovery.found if found.hidden)
+
+    def path_of(self, function: object) -> str | None:
+        """The template, inside the app, at which a function answers GET; None when it is no route."""
+        for found in self.discovery.found:
+            route = found.route
+            answers_get = route.kind is RouteKind.HTTP and (route.methods is None or "GET" in route.methods)
+            if found.endpoint is not None and found.endpoint == function and answers_get:
+                return found.local
+        return None
+
+    def _published_path(self, function: object) -> str | None:
+        return next(
+            (
+                found.route.template
+                for found in self.discovery.found
+                if found.endpoint == function and not found.hidden and found.route.kind is RouteKind.HTTP
+            ),
+            None,
+        )
+
+    def _forget(self) -> None:
+        self._discovery = self._instance = None

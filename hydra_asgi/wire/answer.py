@@ -1,0 +1,139 @@
+"""What a gateway answers to a registration and to a beat, and how our own service side reads it.
+
+A Java client drops its registration when an answer passes 262,144 bytes (CONTRACT.md 1.3), so an answer never does:
+first the list of services goes, which Java parses and never uses, then the overview, which the first beat brings.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from hydra_asgi.core.overview import Overview, ServiceView
+from hydra_asgi.core.template_dialects import to_spring
+from hydra_asgi.errors import TemplateError
+from hydra_asgi.wire.announcement import LIBRARY, PROTOCOL
+from hydra_asgi.wire.overview import OverviewError, overview_value, parse_overview
+from hydra_asgi.wire.strict_json import NotJsonError, dump_json, read_json
+
+__all__ = ["MAX_ANSWER", "Answer", "beat_json", "parse_answer", "parse_beat", "registration_answer_json"]
+
+MAX_ANSWER = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A gateway's answer to a registration.
+
+    Attributes:
+        is_hydra_asgi: a gateway of our kind; else a Java one, which has neither tokens nor overviews.
+        token: our instance's name inside URLs, 0 when unknown.
+        overview: the directory as the gateway sees it, None when it did not fit or is not there.
+    """
+
+    is_hydra_asgi: bool
+    token: int = 0
+    overview: Overview | None = None
+
+
+def registration_answer_json(token: int, overview: Overview) -> bytes:
+    """The answer to a registration, at most `MAX_ANSWER` bytes.
+
+    Args:
+        token: the caller's instance's name inside URLs.
+        overview: the directory as we see it.
+    """
+    shapes: tuple[Callable[[], tuple[list[object], object]], ...] = (
+        lambda: ([*map(_java_service, overview.services)], overview_value(overview)),
+        lambda: ([], overview_value(overview)),
+    )
+    for shape in shapes:
+        body = _answer(token, *shape())
+        if len(body) <= MAX_ANSWER:
+            return body
+    return _answer(token, [], None)
+
+
+def beat_json(overview: Overview, known: str) -> bytes:
+    """The answer to a beat of one of our own nodes: `true`, or the overview when theirs is another.
+
+    Args:
+        overview: the directory as we see it.
+        known: the revision the node says it has.
+    """
+    if known == overview.revision:
+        return b"true"
+    return dump_json({"hydraAsgi": {"protocol": PROTOCOL, "overview": overview_value(overview)}})
+
+
+def parse_answer(body: bytes) -> Answer:
+    """Read the answer to a registration. Whatever is not of our kind is a Java gateway's; nothing is an error.
+
+    A wrong overview does not undo a registration: the beats bring another one.
+    """
+    ours = _ours(body)
+    if ours is None:
+        return Answer(is_hydra_asgi=False)
+    token = ours.get("token")
+    return Answer(True, token if isinstance(token, int) else 0, _overview(ours))
+
+
+def parse_beat(body: bytes) -> Overview | None:
+    """Read the answer to a beat: the new overview, if there is one."""
+    ours = _ours(body)
+    return None if ours is None else _overview(ours)
+
+
+def _ours(body: bytes) -> dict[str, object] | None:
+    try:
+        value = read_json(body)
+    except NotJsonError:
+        return None
+    ours = value.get("hydraAsgi") if isinstance(value, dict) else None
+    return ours if isinstance(ours, dict) else None
+
+
+def _overview(ours: dict[str, object]) -> Overview | None:
+    try:
+        return None if ours.get("overview") is None else parse_overview(ours["overview"])
+    except OverviewError:
+        return None
+
+
+def _answer(token: int, services: list[object], overview: object) -> bytes:
+    ours = {"protocol": PROTOCOL, "library": LIBRARY, "token": token, "overview": overview}
+    # `roleMappings` must be an object and `publicKey` may be null: then Java skips its key handling.
+    return dump_json({"publicKey": None, "services": services, "roleMappings": {}, "hydraAsgi": ours})
+
+
+def _java_service(service: ServiceView) -> dict[str, object]:
+    """One entry per version. Where the others live is not told: nobody needs it, and Java never reads it.
+
+    Java keeps these in a set, so what it hashes (scheme, host, ports) is there and not null.
+    """
+    return {
+        "serviceName": service.name,
+        "activeServices": [
+            {
+                "webProtocol": "http",
+                "host": "",
+                "port": 0,
+                "socketPort": 0,
+                "name": service.name,
+                "version": version,
+                "activeSince": 0,
+                "awakening": None,
+                "endpoints": list(_patterns(service)),
+                "sockets": [],
+                "staticResources": [],
+                "menuItems": {},
+            }
+            for version in service.versions
+        ],
+    }
+
+
+def _patterns(service: ServiceView) -> Iterator[str]:
+    for template in service.routes:
+        try:
+            yield to_spring(template)
+        except TemplateError:
+            continue

@@ -1,0 +1,100 @@
+"""Runs one ASGI app under each supported server, inside the running loop, on a free port of loopback."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+__all__ = ["SERVERS", "serving"]
+
+App = Callable[[Any, Any, Any], Any]
+
+SERVERS = ("uvicorn-httptools", "uvicorn-h11", "hypercorn", "granian")
+
+
+@contextlib.asynccontextmanager
+async def serving(server: str, app: App) -> AsyncIterator[int]:
+    """Serve an HTTP app without lifespan; gives the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if server == "granian":  # binds for itself
+            listener.close()
+        running = await _start(server, app, listener, port)
+        try:
+            yield port
+        finally:
+            await running()
+
+
+async def _start(server: str, app: App, listener: socket.socket, port: int) -> Callable[[], Any]:
+    match server.split("-"):
+        case ["uvicorn", parser]:
+            return await _uvicorn(app, listener, parser)
+        case ["hypercorn"]:
+            return await _hypercorn(app, listener)
+        case _:
+            return await _granian(app, port)
+
+
+async def _uvicorn(app: App, listener: socket.socket, parser: str) -> Callable[[], Any]:
+    import uvicorn
+
+    config = uvicorn.Config(app, http=parser, lifespan="off", log_level="critical", timeout_graceful_shutdown=1)  # type: ignore[arg-type]  # a name from SERVERS
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # older releases look for it
+    task = asyncio.create_task(server._serve(sockets=[listener]))
+    await _answering(listener.getsockname()[1])
+
+    async def stop() -> None:
+        server.should_exit = True
+        await task
+
+    return stop
+
+
+async def _hypercorn(app: App, listener: socket.socket) -> Callable[[], Any]:
+    import hypercorn.asyncio
+    import hypercorn.config
+
+    config = hypercorn.config.Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.graceful_timeout = 0.1
+    config.errorlog = None
+    ending = asyncio.Event()
+    serve: Any = hypercorn.asyncio.serve
+    task = asyncio.create_task(serve(app, config, shutdown_trigger=ending.wait))
+    await asyncio.sleep(0)
+
+    async def stop() -> None:
+        ending.set()
+        await task
+
+    return stop
+
+
+async def _granian(app: App, port: int) -> Callable[[], Any]:
+    import granian.constants
+    import granian.server.embed
+
+    server = granian.server.embed.Server(
+        app, port=port, interface=granian.constants.Interfaces.ASGINL, log_enabled=False, websockets=False
+    )
+    task = asyncio.create_task(server.serve())
+    await _answering(port)
+
+    async def stop() -> None:
+        server.stop()
+        await task
+
+    return stop
+
+
+async def _answering(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            await asyncio.sleep(0.01)

@@ -1,0 +1,82 @@
+"""When a node may say that it knows the directory."""
+
+import logging
+
+import pytest
+
+from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
+
+
+class Hand:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Hand:
+    return Hand()
+
+
+def test_a_node_starts_until_the_first_beats_have_come(clock: Hand) -> None:
+    """During the first beat interval after the start an unknown route may still be announced."""
+    health = DirectoryHealth(clock, 3.0)
+    assert health.is_starting
+    assert health.now == Health("starting", "the store has not answered yet", 100.0)
+    clock.now = 110.0
+    health.start()
+    health.heal()
+    clock.now = 112.9
+    health.start()
+    assert health.is_starting
+    assert health.now == Health("starting", "services may still be announcing themselves", 100.0)
+    clock.now = 113.0
+    assert not health.is_starting
+    assert health.now == Health("ok", "", 110.0)
+
+
+def test_a_node_that_never_reached_the_store_goes_on_starting(clock: Hand) -> None:
+    """As long as nothing was loaded, nobody can say that a route does not exist."""
+    health = DirectoryHealth(clock, 3.0)
+    health.start()
+    clock.now = 200.0
+    assert health.is_starting
+
+
+def test_without_a_first_load_time_a_node_is_ready_with_the_first_answer(clock: Hand) -> None:
+    """One process with everything in it has nobody to wait for."""
+    health = DirectoryHealth(clock, 0)
+    assert not health.is_starting
+    assert health.now.status == "starting"
+    health.start()
+    health.heal()
+    assert health.now == Health("ok", "", 100.0)
+
+
+def test_trouble_is_shown_with_its_beginning_and_logged_once(clock: Hand, caplog: pytest.LogCaptureFixture) -> None:
+    """An operator sees why, since when, and one line at the start and at the end."""
+    caplog.set_level(logging.INFO, "hydra_asgi")
+    health = DirectoryHealth(clock, 0)
+    health.start()
+    health.heal()
+    clock.now = 101.0
+    assert health.fail("no route to host")
+    clock.now = 102.0
+    assert not health.fail("no route to host")
+    assert health.now == Health("degraded", "no route to host", 101.0)
+    assert health.fail("refused")
+    assert health.now == Health("degraded", "refused", 101.0)
+    clock.now = 104.0
+    health.heal()
+    clock.now = 105.0
+    health.heal()
+    assert health.now == Health("ok", "", 104.0)
+    assert [record.getMessage() for record in caplog.records] == [
+        "the directory may be out of date: no route to host",
+        "the directory may be out of date: refused",
+        "the directory is up to date again after 3.0 s",
+    ]

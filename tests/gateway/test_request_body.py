@@ -1,0 +1,115 @@
+"""A request's body on its way to an instance."""
+
+from typing import Any
+
+import pytest
+
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.errors import UpstreamError
+from hydra_asgi.gateway.request_body import RequestBody
+from tests.exchange import http_scope
+
+LENGTH = (b"content-length", b"3")
+CHUNKED = (b"transfer-encoding", b"chunked")
+
+
+class Client:
+    """Says its messages one by one, and counts them and the ends of the body."""
+
+    def __init__(self, *pieces: bytes, gone: bool = False) -> None:
+        self.messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": piece, "more_body": gone or number < len(pieces)}
+            for number, piece in enumerate(pieces, start=1)
+        ]
+        self.messages += [{"type": "http.disconnect"}] * gone
+        self.read = 0
+        self.ends = 0
+
+    async def receive(self) -> Any:
+        self.read += 1
+        return self.messages[self.read - 1]
+
+    def body(self, *headers: tuple[bytes, bytes], method: str = "POST", version: str = "1.1") -> RequestBody:
+        scope = http_scope(method=method, headers=headers)
+        scope["http_version"] = version
+        return RequestBody(scope, self.receive, self.end)
+
+    def end(self) -> None:
+        self.ends += 1
+
+
+async def read(body: RequestBody) -> list[bytes]:
+    pieces = body.pieces()
+    assert pieces is not None
+    assert not isinstance(pieces, bytes)
+    return [piece async for piece in pieces]
+
+
+@pytest.mark.parametrize(("headers", "length"), [([LENGTH], 3), ([CHUNKED], None)])
+async def test_a_framed_body_streams(headers: list[tuple[bytes, bytes]], length: int | None) -> None:
+    """A body with a length or in chunks is read piece by piece, and only when asked for."""
+    client = Client(b"a", b"", b"bc")
+    body = client.body(*headers)
+    await body.begin()
+    assert body.length == length
+    assert not body.is_touched
+    assert not body.is_empty
+    assert client.read == client.ends == 0
+    assert await read(body) == [b"a", b"bc"]
+    assert body.is_touched
+    assert (client.read, client.ends) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "whole"),
+    [("GET", [], None), ("POST", [], b""), ("DELETE", [(b"content-length", b"0")], b""), ("DELETE", [], None)],
+)
+async def test_no_framing_is_no_body(method: str, headers: list[tuple[bytes, bytes]], whole: bytes | None) -> None:
+    """Without framing nothing is read; methods that expect a body say that it is empty."""
+    client = Client()
+    body = client.body(*headers, method=method)
+    await body.begin()
+    assert body.pieces() == whole
+    assert body.is_empty
+    assert (client.read, client.ends) == (0, 1)
+
+
+async def test_http_2_needs_to_look() -> None:
+    """A stream of HTTP/2 without a length has a body only if data frames follow its headers."""
+    nothing = Client(b"")
+    body = nothing.body(method="GET", version="2")
+    await body.begin()
+    assert body.pieces() is None
+    assert nothing.ends == 1
+
+    short = Client(b"all of it")
+    body = short.body(version="2")
+    await body.begin()
+    assert body.pieces() == b"all of it"
+    assert not body.is_empty
+
+    long = Client(b"a", b"b", b"c")
+    body = long.body(version="3")
+    await body.begin()
+    assert long.ends == 0
+    assert await read(body) == [b"a", b"b", b"c"]
+    assert long.ends == 1
+
+    declared = Client(b"abc")
+    body = declared.body(LENGTH, version="2")
+    await body.begin()
+    assert declared.read == 0
+    assert await read(body) == [b"abc"]
+
+
+async def test_a_client_that_leaves_mid_upload_is_an_error() -> None:
+    """A disconnect inside the body never looks like its end, wherever it comes."""
+    client = Client(b"a", gone=True)
+    body = client.body(CHUNKED)
+    await body.begin()
+    with pytest.raises(UpstreamError) as gone:
+        await read(body)
+    assert gone.value.kind is ErrorKind.CLIENT_GONE
+    assert client.ends == 1
+    with pytest.raises(UpstreamError):
+        await Client(gone=True).body(version="2").begin()

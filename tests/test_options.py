@@ -1,0 +1,151 @@
+"""Options from arguments and the environment."""
+
+import re
+
+import pytest
+
+from hydra_asgi.core.instance import Address
+from hydra_asgi.errors import ConfigurationError
+from hydra_asgi.options import read_options
+
+SERVICE = {
+    "service": "orders",
+    "gateways": ["http://127.0.0.1:8000"],
+    "address": "http://127.0.0.1:8002",
+    "key": "k",
+}
+
+
+def test_defaults_make_a_gateway_of_one_process() -> None:
+    """Without any option a node is a gateway with a memory store under which nothing can register."""
+    options = read_options({}, {})
+    assert options.gateway
+    assert options.store == "memory://"
+    assert options.key == ""
+    assert options.enabled
+
+
+def test_environment_fills_what_arguments_leave_open() -> None:
+    """An argument wins over its variable; the rest comes from the environment."""
+    environ = {"HYDRA_SERVICE": "shop", "HYDRA_VERSION": "3", "HYDRA_WEIGHT": "2.5", "HYDRA_ENABLED": "0"}
+    options = read_options({"version": 4, "weight": None}, environ)
+    assert (options.service, options.version, options.weight, options.enabled) == ("shop", 4, 2.5, False)
+
+
+def test_kubernetes_variables_are_not_ours() -> None:
+    """Variables that Kubernetes injects for a Service named "hydra", and unknown ones, change nothing."""
+    environ = {
+        "HYDRA_PORT": "tcp://10.0.0.1:80",
+        "HYDRA_PORT_80_TCP": "x",
+        "HYDRA_SERVICE_HOST": "10.0.0.1",
+        "HYDRA_SERVICE_PORT": "80",
+        "HYDRA_UNKNOWN": "x",
+    }
+    assert read_options({}, environ) == read_options({}, {})
+
+
+def test_gateways_make_a_service() -> None:
+    """A node that is told of gateways is a service only, unless it is told to be one itself."""
+    options = read_options({**SERVICE, "gateways": "http://a:1/, http://b:2"}, {})
+    assert not options.gateway
+    assert options.gateways == ("http://a:1", "http://b:2")
+    assert read_options({**SERVICE, "gateway": True}, {}).gateway
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("http://127.0.0.1:8002", Address("http", "127.0.0.1", 8002)),
+        ("https://orders.internal/base/", Address("https", "orders.internal", 443, "/base")),
+        ("http://[::1]:80", Address("http", "::1", 80)),
+        (":8002", Address("http", "", 8002)),
+        ("8002", Address("http", "", 8002)),
+        (8002, Address("http", "", 8002)),
+    ],
+)
+def test_address(text: object, address: Address) -> None:
+    """An address is a URL with an optional base path, or a port."""
+    assert read_options({"address": text}, {}).address == address
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("service", "a:b", "service="),
+        ("service", "static", "service="),
+        ("version", "two", "integer"),
+        ("version", -1, "integer"),
+        ("weight", "nan", "number"),
+        ("weight", -1, "number"),
+        ("weight", 1e308, "number"),
+        ("gateway", "perhaps", "1 or 0"),
+        ("gateways", 7, "list"),
+        ("gateways", ["ftp://x"], "http"),
+        ("address", "redis://x:1", "http"),
+        ("address", "http://u:p@x:1", "http"),
+        ("address", "http://x:99999", "http"),
+        ("address", "http://x:1/?q", "http"),
+        ("address", "http://x\r\ny:1/", "http"),
+        ("address", 0, "port"),
+        ("key", "a/b", "path"),
+        ("secret", "short", "16"),
+        ("store", "mysql://x", "memory://"),
+        ("prefix", "orders", "path"),
+        ("prefix", "/a/../b", "path"),
+        ("prefix", "/a b", "path"),
+        ("forward", 7, "names"),
+        ("forward", {"orders": ["bad name"]}, "names"),
+        ("accept_unsigned", "10.0.0.0/99", "networks"),
+        ("accept_unsigned", "a b", "accept_unsigned="),
+        ("allow_addresses", "ten", "networks"),
+        ("trusted", "10.0.0.1/8", "networks"),
+        ("fragment_budget", 0, "seconds"),
+    ],
+)
+def test_wrong_values_say_where_what_and_how(option: str, value: object, words: str) -> None:
+    """A wrong value names its option or variable and what was expected."""
+    with pytest.raises(ConfigurationError, match=re.escape(f"{option}=")) as raised:
+        read_options({option: value}, {})
+    assert words in str(raised.value)
+    if isinstance(value, str):
+        with pytest.raises(ConfigurationError, match=f"HYDRA_{option.upper()} "):
+            read_options({}, {f"HYDRA_{option.upper()}": value})
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither an error nor the representation of the options shows a key or a secret."""
+    with pytest.raises(ConfigurationError) as raised:
+        read_options({"secret": "hunter2"}, {})
+    assert "hunter2" not in str(raised.value)
+    options = read_options({"key": "kk-public", "secret": "s" * 32}, {})
+    assert "kk-public" not in repr(options)
+    assert "sss" not in repr(options)
+
+
+@pytest.mark.parametrize("missing", ["service", "key", "address"])
+def test_a_service_needs_name_key_and_address(missing: str) -> None:
+    """With gateways, each missing companion is named together with its variable."""
+    given = {name: value for name, value in SERVICE.items() if name != missing}
+    with pytest.raises(ConfigurationError, match=f"HYDRA_{missing.upper()}"):
+        read_options(given, {})
+    assert not read_options({**given, "enabled": False}, {}).enabled
+
+
+def test_neither_gateway_nor_service() -> None:
+    """A node that is no gateway and knows none is a mistake."""
+    with pytest.raises(ConfigurationError, match="HYDRA_GATEWAYS"):
+        read_options({"gateway": False}, {})
+
+
+def test_forward_rules() -> None:
+    """Forward rules are per service, or for all; the text form names both."""
+    assert read_options({"forward": ["X-Tenant"]}, {}).forward == {"*": ("X-Tenant",)}
+    assert read_options({"forward": {"orders": ["cookie:sid"]}}, {}).forward == {"orders": ("cookie:sid",)}
+    text = "orders=X-Tenant|cookie:sid, X-Beta"
+    assert read_options({"forward": text}, {}).forward == {"orders": ("X-Tenant", "cookie:sid"), "*": ("X-Beta",)}
+
+
+def test_unsigned_takes_networks_and_services() -> None:
+    """`accept_unsigned` mixes networks, addresses and service names."""
+    options = read_options({"accept_unsigned": "10.0.0.0/8, ::1, legacy"}, {})
+    assert options.accept_unsigned == ("10.0.0.0/8", "::1", "legacy")

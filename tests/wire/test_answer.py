@@ -1,0 +1,91 @@
+"""What a gateway answers, and how our service side reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hydra_asgi.core.overview import MenuEntry, Overview, ServiceView
+from hydra_asgi.wire.answer import (
+    MAX_ANSWER,
+    Answer,
+    beat_json,
+    parse_answer,
+    parse_beat,
+    registration_answer_json,
+)
+
+RECORDINGS = Path(__file__).parent.parent / "recordings" / "medusa-0.9.5"
+OVERVIEW = Overview(
+    "e.7",
+    (ServiceView("orders", True, (1, 2), 3, ("/orders/{id:int}", "no slash")),),
+    {"main": (MenuEntry("/orders", "Orders", "orders"),)},
+)
+
+
+def overview_of(services: int, routes: int) -> Overview:
+    views = (
+        ServiceView(f"s{n}", True, (1, 2), 1, tuple(f"/s{n}/a-rather-long-path/{m}" for m in range(routes)))
+        for n in range(services)
+    )
+    return Overview("e.8", tuple(views))
+
+
+def test_round_trip() -> None:
+    """Our service side reads back the token and the overview."""
+    assert parse_answer(registration_answer_json(1234567890, OVERVIEW)) == Answer(True, 1234567890, OVERVIEW)
+
+
+def test_java_reads_it() -> None:
+    """Java finds an object with `publicKey`, `services` and a `roleMappings` that is an object, and no resources."""
+    value = json.loads(registration_answer_json(1234567890, OVERVIEW))
+    assert value["publicKey"] is None
+    assert value["roleMappings"] == {}
+    (service,) = value["services"]
+    assert service["serviceName"] == "orders"
+    assert [one["version"] for one in service["activeServices"]] == [1, 2]
+    for one in service["activeServices"]:
+        assert one["endpoints"] == ["/orders/{id:\\d+}"]
+        assert one["staticResources"] == []
+        assert None not in (one["webProtocol"], one["host"], one["port"], one["socketPort"])
+
+
+@pytest.mark.parametrize(
+    ("services", "routes", "has_services", "has_overview"),
+    [(10, 10, True, True), (80, 50, False, True), (500, 50, False, False)],
+)
+def test_never_too_large(services: int, routes: int, has_services: bool, has_overview: bool) -> None:
+    """An answer stays within what Java reads: the list of services goes first, then the overview."""
+    body = registration_answer_json(1234567890, overview_of(services, routes))
+    assert len(body) <= MAX_ANSWER
+    value = json.loads(body)
+    assert bool(value["services"]) is has_services
+    answer = parse_answer(body)
+    assert answer.token == 1234567890
+    assert (answer.overview is not None) is has_overview
+
+
+@pytest.mark.parametrize("name", ["registration", "registration-second"])
+def test_a_java_gateway_is_recognised(name: str) -> None:
+    """What the Java gateway answered has nothing of ours in it."""
+    body = (RECORDINGS / f"{name}.response.http").read_bytes().partition(b"\r\n\r\n")[2]
+    assert parse_answer(body) == Answer(is_hydra_asgi=False)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"not json", b'{"hydraAsgi":null}', b'{"hydraAsgi":[]}'])
+def test_whatever_is_not_ours_is_java(body: bytes) -> None:
+    """An answer that cannot be read is treated as a Java gateway's, which tells us nothing."""
+    assert parse_answer(body) == Answer(is_hydra_asgi=False)
+    assert parse_beat(body) is None
+
+
+def test_a_wrong_overview_does_not_undo_a_registration() -> None:
+    """The rest of an answer counts when its overview or token cannot be read."""
+    assert parse_answer(b'{"hydraAsgi":{"token":"x","overview":{"services":1}}}') == Answer(True)
+
+
+def test_beats_bring_the_overview_when_it_is_another() -> None:
+    """A node that is up to date is told `true`, any other gets the overview."""
+    assert beat_json(OVERVIEW, "e.7") == b"true"
+    assert parse_beat(b"true") is None
+    assert parse_beat(beat_json(OVERVIEW, "e.6")) == OVERVIEW
