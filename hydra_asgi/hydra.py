@@ -112,8 +112,8 @@ class Hydra:
         self._store = make_store(self.options.store) if store is None or isinstance(store, str) else store
         self._given_upstream = upstream
         self._prober = prober
-        self._declarations = Declarations(check_selector=check_selector)
-        self._own = OwnApp(self.options, self._declarations)
+        self.declarations = Declarations(check_selector=check_selector)
+        self._own = OwnApp(self.options, self.declarations)
         self._received = Overview()
         self._replacement: FragmentSource | None = None
         self._run: _Run | None = None
@@ -146,7 +146,7 @@ class Hydra:
         Raises:
             ConfigurationError: the ref, a name or the selector cannot be used, or the ref is taken.
         """
-        return self._declarations.fragment(ref, imports=imports, exports=exports, select=select, page=page)
+        return self.declarations.fragment(ref, imports=imports, exports=exports, select=select, page=page)
 
     def menu(self, name: str, *, label: str = "", path: str | None = None) -> Callable[[F], F]:
         """Declare that a route has an entry in a menu of the site, shown by whoever renders that menu.
@@ -159,7 +159,7 @@ class Hydra:
         Raises:
             ConfigurationError: the name or the path cannot be used.
         """
-        return self._declarations.menu(name, label=label, path=path)
+        return self.declarations.menu(name, label=label, path=path)
 
     # Asking, in handlers and templates
 
@@ -273,7 +273,7 @@ class Hydra:
         return assemble(
             self.options,
             self._own,
-            self._declarations,
+            self.declarations,
             store=self._store,
             upstream=upstream,
             prober=self._prober,

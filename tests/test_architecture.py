@@ -33,7 +33,8 @@ ARROWS: dict[str, set[str]] = {
     "hydra": {"assembly", "backends", "core", "control", "options", "own_app", "ports", "service"},
     "middleware": {"hydra", "core", "lifespan"},
     "testing": {"core", "errors", "ports", "hydra"},
-    "cli": {"hydra", "discovery", "core", "errors", "middleware"},
+    "cli": {"core", "discovery", "errors", "hydra", "middleware", "options"},
+    "__main__": {"cli"},
     "": {"hydra", "middleware", "errors"},
 }  # fmt: skip
 

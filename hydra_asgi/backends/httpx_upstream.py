@@ -149,6 +149,8 @@ class HttpxResponse:
                 return await anext(self._pieces)
         except StopAsyncIteration:
             self._whole = True
+            if _has_leftovers(self._response):
+                await self._response.extensions["network_stream"].aclose()
             await self._response.aclose()
             raise
         except TimeoutError:
@@ -203,6 +205,17 @@ class _Upload:
         seconds = self._request.timeouts.first_byte
         if seconds is not None:
             self._first_byte.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
+def _has_leftovers(response: Any) -> bool:
+    """Whether the instance sent more than its response: the next request on the connection would be answered by it.
+
+    Only h11 knows, and nothing public leads to it; transports that are built otherwise look after this themselves.
+    """
+    stream = getattr(response.stream, "_httpcore_stream", None)
+    connection = getattr(getattr(stream, "_stream", None), "_connection", None)
+    parser = getattr(connection, "_h11_state", None)
+    return parser is not None and bool(parser.trailing_data[0])
 
 
 async def _close_unread(response: Any, pieces: AsyncIterator[bytes]) -> None:

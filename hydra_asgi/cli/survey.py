@@ -1,12 +1,15 @@
 """What each app publishes, and where two apps, or two routes of one app, claim the same requests."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra_asgi.discovery.discover import Discovery, describe, discover, is_framework
 from hydra_asgi.discovery.overlap import overlapping
 from hydra_asgi.discovery.peek import peek
 from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
+from hydra_asgi.hydra import Hydra
+from hydra_asgi.middleware import HydraMiddleware
+from hydra_asgi.options import read_options
 
 __all__ = ["Survey", "conflicts", "survey"]
 
@@ -32,15 +35,15 @@ def survey(name: str, app: object, *, prefix: str | None) -> Survey:
         ConfigurationError: an option cannot be read.
     """
     hydra = _mounted(app)
-    declarations = peek(hydra, "declarations")
+    options = read_options({}, {}) if hydra is None else hydra.options
     discovery = discover(
         app,
-        routes=_texts(peek(hydra, "routes")),
-        exclude=_texts(peek(hydra, "exclude")),
-        prefix=str(peek(hydra, "prefix") or "") if prefix is None else prefix,
-        unpublished=_container(peek(declarations, "unpublished")),
+        routes=options.routes,
+        exclude=options.exclude,
+        prefix=options.prefix if prefix is None else prefix,
+        unpublished=() if hydra is None else hydra.declarations.unpublished,
     )
-    return Survey(name, str(peek(hydra, "service") or ""), discovery)
+    return Survey(name, options.service, discovery)
 
 
 def conflicts(surveys: Sequence[Survey]) -> Iterator[tuple[str, bool]]:
@@ -52,24 +55,15 @@ def conflicts(surveys: Sequence[Survey]) -> Iterator[tuple[str, bool]]:
         yield sentence, one != other
 
 
-def _mounted(app: object) -> object | None:
+def _mounted(app: object) -> Hydra | None:
     """The node of the middleware that is mounted: around the app, or in the framework's own list."""
     for wrapper in (*wrapped_by(app), *framework_apps(app, is_framework)):
-        found = peek(wrapper, "hydra")
-        if found is not None:
-            return found
+        if isinstance(wrapper, HydraMiddleware):
+            return wrapper.hydra
         entries = peek(wrapper, "user_middleware")
         for entry in entries if isinstance(entries, list) else ():
             options = peek(entry, "kwargs")
-            if isinstance(options, Mapping) and options.get("hydra") is not None:
-                given: object = options["hydra"]
+            if isinstance(options, Mapping) and isinstance(options.get("hydra"), Hydra):
+                given: Hydra = options["hydra"]
                 return given
     return None
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else ()
-
-
-def _container(value: object) -> Container[object]:
-    return value if isinstance(value, tuple | list | set | frozenset) else ()

@@ -25,6 +25,7 @@ class ErrorKind(StrEnum):
     TOO_LARGE = "too-large"
     LOOP = "loop"
     CLIENT_GONE = "client-gone"
+    CLIENT_SLOW = "client-slow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +56,5 @@ OUTCOMES: dict[ErrorKind, Outcome] = {
     ErrorKind.TOO_LARGE: Outcome(502, "http_response_body_size"),
     ErrorKind.LOOP: Outcome(508, "proxy_loop_detected"),
     ErrorKind.CLIENT_GONE: Outcome(499, "connection_terminated"),
+    ErrorKind.CLIENT_SLOW: Outcome(408, "http_request_error"),
 }

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final
 
 from hydra_asgi.core.error_kind import ErrorKind
@@ -35,7 +36,13 @@ class GzipPieces:
                 if not data:
                     break
                 self._decoder = zlib.decompressobj(_GZIP)
-            piece, data = self._step(data)
+            before = self._decoder.copy()
+            try:
+                piece = self._decoder.decompress(data, _PIECE)
+            except zlib.error as error:
+                yield from _salvaged(before, data)
+                raise UpstreamError(ErrorKind.PROTOCOL, f"the page's gzip body is corrupt: {error}") from error
+            data = self._decoder.unconsumed_tail or self._decoder.unused_data
             if piece:
                 yield piece
 
@@ -48,9 +55,10 @@ class GzipPieces:
         if not self._decoder.eof:
             raise UpstreamError(ErrorKind.TRUNCATED, "the page's gzip body ends in the middle")
 
-    def _step(self, data: bytes) -> tuple[bytes, bytes]:
-        try:
-            piece = self._decoder.decompress(data, _PIECE)
-        except zlib.error as error:
-            raise UpstreamError(ErrorKind.PROTOCOL, f"the page's gzip body is corrupt: {error}") from error
-        return piece, self._decoder.unconsumed_tail or self._decoder.unused_data
+
+def _salvaged(decoder: "zlib._Decompress", data: bytes) -> Iterator[bytes]:
+    """What comes before the corrupt byte: a failing call keeps its output to itself, so go on byte by byte."""
+    pieces: list[bytes] = []
+    with suppress(zlib.error):
+        pieces.extend(decoder.decompress(data[at : at + 1]) for at in range(len(data)))
+    yield b"".join(pieces)

@@ -23,6 +23,7 @@ from typing import Final
 from hydra_asgi.core.foreign_content import FOREIGN_NAMES, ForeignContent
 from hydra_asgi.core.html_fast_path import FastPath
 from hydra_asgi.core.html_syntax import ATTRIBUTES, ordinary_markup
+from hydra_asgi.core.html_text import SWITCHING, TextState, text_after
 
 __all__ = ["HtmlStates", "Signal"]
 
@@ -44,10 +45,7 @@ class Signal(Enum):
 _Step = tuple[int, Signal | None]
 _State = Callable[["HtmlStates", bytes, int, int], _Step]
 
-_RAW_TEXT: Final = (b"title", b"textarea", b"style", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript")
-"""RCDATA and RAWTEXT elements: nothing but their own end tag is markup in them (13.2.5.2, 13.2.5.3)."""
-
-_SWITCHING: Final = frozenset({*_RAW_TEXT, b"script", b"plaintext", b"svg", b"math"})
+_SWITCHING: Final = SWITCHING | {b"svg", b"math"}
 
 _NAME: Final = re.compile(rb"</?+([A-Za-z][^ \t\n\f\r/>]*+)")
 _SPACE: Final = re.compile(rb"[ \t\n\f\r]*+")
@@ -56,19 +54,7 @@ _ATTRIBUTE_NAME_REST: Final = re.compile(rb"[^ \t\n\f\r/>=]*+")
 _BARE_REST: Final = re.compile(rb"[^ \t\n\f\r>]*+")
 _ATTRIBUTES: Final = re.compile(ATTRIBUTES.encode())
 _SOLIDUS: Final = re.compile(rb"[ \t\n\f\r/]*+")
-_COMMENT_END: Final = re.compile(rb"--!?>")
-_COMMENT_TAILS: Final = (b"--!", b"--")
 _CDATA: Final = b"<![CDATA["
-
-
-def _end_of(name: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"</%s(?=[ \t\n\f\r/>])" % name, re.IGNORECASE)
-
-
-_RAW_TEXT_END: Final = {name: _end_of(name) for name in _RAW_TEXT}
-_SCRIPT: Final = re.compile(rb"<!--|</script(?=[ \t\n\f\r/>])", re.IGNORECASE)
-_SCRIPT_ESCAPED: Final = re.compile(rb"-->|</?script(?=[ \t\n\f\r/>])", re.IGNORECASE)
-_SCRIPT_DOUBLE: Final = re.compile(rb"-->|</script(?=[ \t\n\f\r/>])", re.IGNORECASE)
 
 
 def _prefixes(names: Iterable[bytes]) -> frozenset[bytes]:
@@ -76,16 +62,6 @@ def _prefixes(names: Iterable[bytes]) -> frozenset[bytes]:
 
 
 _FOREIGN_PREFIXES: Final = _prefixes(FOREIGN_NAMES)
-
-
-def _before_tail(buffer: bytes, position: int, end: int, *delimiters: bytes) -> int:
-    """Where the longest end of the buffer starts that may still grow into one of the lower-case delimiters."""
-    longest = max(map(len, delimiters))
-    tail = buffer[max(position, end - longest) : end].lower()
-    for cut in range(len(tail)):
-        if any(delimiter.startswith(tail[cut:]) for delimiter in delimiters):
-            return end - len(tail) + cut
-    return end
 
 
 @cache
@@ -108,8 +84,8 @@ class HtmlStates:
         "_plain",
         "_plain_foreign",
         "_prefixes",
-        "_raw_name",
         "_state",
+        "_text",
         "_wanted",
         "foreign",
         "self_closing",
@@ -124,7 +100,7 @@ class HtmlStates:
         self._state: _State = HtmlStates._content
         self._name = b""
         self._is_end = False
-        self._raw_name = b""
+        self._text: TextState
         self._exact_until = 0
         self.self_closing = False
 
@@ -156,7 +132,7 @@ class HtmlStates:
             case 0x21:  # !
                 return self._declaration(buffer, position, end)
             case 0x3F:  # ?
-                self._state = HtmlStates._until_bracket
+                self._enter("bracket")
                 return position + 2, None
             case 0x2F if position + 2 == end:  # /
                 return position, Signal.NEED_MORE
@@ -179,11 +155,11 @@ class HtmlStates:
         if start.startswith(b"<!--"):
             return self._comment_start(start, position)
         if start == _CDATA and self.foreign:
-            self._state = HtmlStates._cdata
+            self._enter("cdata")
             return position + len(_CDATA), None
         if b"<!--".startswith(start) or (self.foreign and _CDATA.startswith(start)):
             return position, Signal.NEED_MORE
-        self._state = HtmlStates._until_bracket
+        self._enter("bracket")
         return position + 2, None
 
     def _comment_start(self, start: bytes, position: int) -> _Step:
@@ -193,7 +169,7 @@ class HtmlStates:
                 return position + len(whole), None
             if whole.startswith(start):
                 return position, Signal.NEED_MORE
-        self._state = HtmlStates._comment
+        self._enter("comment")
         return position + 4, None
 
     def _tag_open(self, buffer: bytes, position: int, end: int) -> _Step:
@@ -216,7 +192,7 @@ class HtmlStates:
         """`<` before anything but a letter is text; `</` is a bogus comment or, as `</>`, nothing at all."""
         if buffer[position + 1] != 0x2F:
             return position + 1, None
-        self._state = HtmlStates._until_bracket
+        self._enter("bracket")
         return position + 2, None
 
     # -- inside a tag -------------------------------------------------------------------------------------------
@@ -269,85 +245,32 @@ class HtmlStates:
         return self._rest_of(_BARE_REST, HtmlStates._before_attribute, buffer, position, end)
 
     def _tag_complete(self, *, self_closing: bool) -> Signal | None:
-        self._state, name = HtmlStates._content, self._name
+        name = self._name
+        self._state = HtmlStates._content
         if self._is_end:
             self.foreign.closed(name)
             return Signal.END_TAG_COMPLETE if name == self._wanted else None
-        if not self.foreign:
-            self._switch(name)
+        if name in SWITCHING and not self.foreign:  # whatever the tag ends with (13.2.6.4.4, 13.2.6.4.7)
+            self._enter(name.decode())
         self.foreign.opened(name, self_closing=self_closing)
         self.self_closing = self_closing
         return Signal.TAG_COMPLETE if name == self._wanted else None
 
-    def _switch(self, name: bytes) -> None:
-        """Some elements of HTML hold text only, whatever their tag ends with (13.2.6.4.4, 13.2.6.4.7)."""
-        if name in _RAW_TEXT_END:
-            self._state, self._raw_name = HtmlStates._raw_text, name
-        elif name == b"script":
-            self._state = HtmlStates._script
-        elif name == b"plaintext":
-            self._state = HtmlStates._plaintext
-
     # -- text that is not markup --------------------------------------------------------------------------------
 
-    def _until_bracket(self, buffer: bytes, position: int, end: int) -> _Step:
-        return self._past(b">", HtmlStates._content, buffer, position, end)
+    def _in_text(self, buffer: bytes, position: int, end: int) -> _Step:
+        position, following = self._text.run(buffer, position, end)
+        if following is None:
+            return position, Signal.NEED_MORE
+        self._enter(following)
+        return position, None
 
-    def _comment(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = _COMMENT_END.search(buffer, position, end)
-        if found is None:
-            return _before_tail(buffer, position, end, *_COMMENT_TAILS), Signal.NEED_MORE
-        self._state = HtmlStates._content
-        return found.end(), None
-
-    def _cdata(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = buffer.find(b"]]>", position, end)
-        if found < 0:
-            return _before_tail(buffer, position, end, b"]]>"), Signal.NEED_MORE
-        self._state = HtmlStates._content
-        return found + 3, None
-
-    def _raw_text(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = _RAW_TEXT_END[self._raw_name].search(buffer, position, end)
-        if found is None:
-            return _before_tail(buffer, position, end, b"</" + self._raw_name), Signal.NEED_MORE
-        self._state = HtmlStates._content
-        return found.start(), None
-
-    def _plaintext(self, _buffer: bytes, _position: int, end: int) -> _Step:
-        return end, Signal.NEED_MORE
-
-    # -- script (13.2.5.4, 13.2.5.15 to 13.2.5.31) -------------------------------------------------------------------
-
-    def _script(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = _SCRIPT.search(buffer, position, end)
-        if found is None:
-            return _before_tail(buffer, position, end, b"<!--", b"</script"), Signal.NEED_MORE
-        if found[0] == b"<!--":
-            self._state = HtmlStates._script_escaped
-            return found.end() - 2, None  # `<!-->` ends at once: its dashes count twice
-        self._state = HtmlStates._content
-        return found.start(), None
-
-    def _script_escaped(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = _SCRIPT_ESCAPED.search(buffer, position, end)
-        if found is None:
-            return _before_tail(buffer, position, end, b"-->", b"<script", b"</script"), Signal.NEED_MORE
-        if found[0] == b"-->":
-            self._state = HtmlStates._script
-            return found.end(), None
-        if buffer[found.start() + 1] == 0x2F:
+    def _enter(self, name: str) -> None:
+        text = text_after(name)
+        if text is None:
             self._state = HtmlStates._content
-            return found.start(), None
-        self._state = HtmlStates._script_double_escaped
-        return found.end(), None
-
-    def _script_double_escaped(self, buffer: bytes, position: int, end: int) -> _Step:
-        found = _SCRIPT_DOUBLE.search(buffer, position, end)
-        if found is None:
-            return _before_tail(buffer, position, end, b"-->", b"</script"), Signal.NEED_MORE
-        self._state = HtmlStates._script if found[0] == b"-->" else HtmlStates._script_escaped
-        return found.end(), None
+        else:
+            self._state, self._text = HtmlStates._in_text, text
 
     # -- moves that several states share ------------------------------------------------------------------------
 

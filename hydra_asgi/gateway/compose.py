@@ -9,8 +9,8 @@ from typing import Any
 
 from hydra_asgi.core.fragment import PageContext
 from hydra_asgi.core.page_headers import app_request_headers
-from hydra_asgi.gateway.fragment_desk import ComposeLimits
 from hydra_asgi.gateway.fragment_slot import Fallback
+from hydra_asgi.gateway.page_fragments import ComposeLimits
 from hydra_asgi.gateway.page_response import PageResponse, PageSettings
 from hydra_asgi.ports import FragmentSource
 
@@ -95,7 +95,13 @@ class Composer:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        page = PageContext(deadline=deadline, headers=tuple(headers), attributes=attributes or {}, key=key, depth=depth)
+        page = PageContext(
+            deadline=deadline,
+            headers=tuple(headers),
+            attributes={} if attributes is None else attributes,
+            key=key,
+            depth=depth,
+        )
         await self._run(app, _app_scope(scope), receive, send, service=service, page=page)
 
     async def _run(self, app: App, scope: Any, receive: Any, send: Any, *, service: str, page: PageContext) -> None:

@@ -213,12 +213,24 @@ class Directory:
 
     async def _rest(self) -> None:
         """Wait for the next poll: a period with jitter, or less when the store wakes us."""
-        pause = self._poll_seconds * (1 - JITTER + 2 * JITTER * self._rng())
-        still = min(pause, max(MIN_REST_SECONDS, REST_PER_BUILD * self._build_seconds))
+        still, listening = rest_times(self._poll_seconds, self._rng(), self._build_seconds)
         await asyncio.sleep(still)
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause - still):
+            async with asyncio.timeout(listening):
                 await self._wake.wait()
+
+
+def rest_times(period: float, chance: float, build_seconds: float) -> tuple[float, float]:
+    """How long to rest between two polls, in seconds: first deaf, then listening for a wake.
+
+    Args:
+        period: the usual time between two polls.
+        chance: a number from 0 to 1 that is different on every node.
+        build_seconds: how long the last rebuild took.
+    """
+    pause = period * (1 - JITTER + 2 * JITTER * chance)
+    still = min(pause, max(MIN_REST_SECONDS, REST_PER_BUILD * build_seconds))
+    return still, pause - still
 
 
 def _report(before: DirectoryState, after: DirectoryState) -> None:

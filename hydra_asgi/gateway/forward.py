@@ -50,6 +50,7 @@ _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
 
 _WORDS = {
     503: ("Not available right now", "{service} cannot be reached. Please try again in a moment."),
+    408: ("Request not complete", "The rest of this request did not arrive. Please send it again."),
     504: ("No answer in time", "{service} took too long. Please try again in a moment."),
     508: ("Going in circles", "This request came back to where it had been before."),
 }
@@ -150,7 +151,7 @@ class Forwarder:
         try:
             self._refuse_loops(scope["headers"])
             watch = ClientWatch(receive)
-            body = RequestBody(scope, receive, watch.begin)
+            body = RequestBody(scope, receive, watch.begin, self._timeouts.idle)
             async with watch:
                 await body.begin()
                 call = _Call(scope["method"], exact, self._headers(scope), add, key, body)
@@ -269,4 +270,5 @@ def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
 async def _explain(kind: ErrorKind, scope: Mapping[str, Any], send: ASGISendCallable, service: str) -> None:
     status = OUTCOMES[kind].status
     title, detail = _WORDS.get(status, _OTHER_WORDS)
-    await answer(send, status, title, detail.format(service=service or "This page"), scope=scope, kind=kind)
+    detail = detail.format(service=service or "This page")
+    await answer(send, status, title, detail, scope=scope, kind=kind, close=status == 408)

@@ -88,6 +88,11 @@ class FragmentSlot:
         """The end tag is there, so `body` is the whole fallback."""
         return self._closed
 
+    @property
+    def deadline(self) -> float:
+        """Until when its fragment may come; the tag's own timeout only ever shortens it."""
+        return self.last if self.tag.timeout is None else min(self.last, self.seen + self.tag.timeout)
+
     def answer(self, html: bytes) -> None:
         """The fragment was rendered."""
         if self.is_open:

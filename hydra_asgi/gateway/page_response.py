@@ -12,8 +12,8 @@ from hydra_asgi.core.gzip_pieces import GzipPieces
 from hydra_asgi.core.page_headers import Composable, composed_headers, declared_length, fragment_codec, may_compose
 from hydra_asgi.core.scanner import Scanner, TagOpened
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.gateway.fragment_desk import ComposeLimits, FragmentDesk, SlotReader
 from hydra_asgi.gateway.fragment_slot import Fallback, FragmentSlot, Piece
+from hydra_asgi.gateway.page_fragments import ComposeLimits, PageFragments, SlotReader
 from hydra_asgi.gateway.page_writer import END, Message, PageWriter, Send, body_message
 from hydra_asgi.ports import FragmentSource
 
@@ -81,7 +81,7 @@ class PageResponse:
         self._waiting: list[Message] = []  # the start message, and what the app sent before its first body message
         self._gone = False
         self._gzip: GzipPieces | None = None
-        self._desk: FragmentDesk | None = None
+        self._fragments: PageFragments | None = None
         self._reader: SlotReader | None = None
         self._writer: PageWriter | None = None
         self._broken: UpstreamError | None = None
@@ -128,8 +128,8 @@ class PageResponse:
     def stop(self) -> None:
         """Nothing more is composed: end every task. What the app still sends is the server's to refuse."""
         self._stage = _Stage.PASSING
-        if self._desk is not None:
-            self._desk.stop()
+        if self._fragments is not None:
+            self._fragments.stop()
         if self._writer is not None:
             self._writer.stop()
 
@@ -178,7 +178,7 @@ class PageResponse:
     async def _begin(self) -> None:
         self._stage = _Stage.COMPOSING
         start, *others = self._waiting
-        self._desk = FragmentDesk(
+        self._fragments = PageFragments(
             self._settings.source,
             self._page,
             limits=self._settings.limits,
@@ -189,33 +189,34 @@ class PageResponse:
             on_fallback=self._settings.on_fallback,
             on_warning=self._settings.on_warning,
         )
-        self._reader = self._desk.reader()
+        self._reader = self._fragments.reader()
         for message in (self._composed_start(start), *others):
             await self._send(message)
 
     async def _compose(self, body: bytes, *, last: bool) -> None:
-        decoded = self._decoded(body, last=last)
-        while (data := await self._next_of(decoded)) is not None:
-            await self._emit([data] if self._reader is None else self._reader.feed(data))
+        ready: list[Piece | Message] = []
+        for data in self._decoded(body, last=last):
+            if ready:
+                await self._emit(ready)
+            ready = [data] if self._reader is None else [*self._reader.feed(data)]
+        if self._broken is not None:
+            # What could be read is sent, but the page may not look whole: without its end the server breaks it off.
+            await self._emit([*ready, *self._close_reader()], flush=True)
+            raise self._broken
         if last:
-            await self._emit([*self._close_reader(), END], flush=True)
+            ready += [*self._close_reader(), END]
+        await self._emit(ready, flush=last)
 
     def _decoded(self, body: bytes, *, last: bool) -> Iterator[bytes]:
         if self._gzip is None:
             yield body
             return
-        yield from self._gzip.feed(body)
-        if last:
-            self._gzip.close()
-
-    async def _next_of(self, decoded: Iterator[bytes]) -> bytes | None:
         try:
-            return next(decoded, None)
+            yield from self._gzip.feed(body)
+            if last:
+                self._gzip.close()
         except UpstreamError as error:
-            # What could be read is sent, but the page may not look whole: without its end the server breaks it off.
-            await self._emit(self._close_reader(), flush=True)
             self._broken = error
-            raise
 
     async def _take_opaque(self, message: Message) -> None:
         if self._stage is _Stage.BEFORE:
@@ -240,11 +241,22 @@ class PageResponse:
 
     async def _send_directly(self, pieces: Sequence[Piece | Message]) -> None:
         """Without a fragment in front there is nothing to wait for."""
+        ready: list[bytes] = []
         for piece in pieces:
             if isinstance(piece, bytes):
-                await self._send(body_message([piece], more=True))
+                ready.append(piece)
+            elif piece is END:
+                await self._send(body_message(ready, more=False))
+                ready = []
             elif not isinstance(piece, FragmentSlot):
+                await self._send_ready(ready)
                 await self._send(piece)
+        await self._send_ready(ready)
+
+    async def _send_ready(self, ready: list[bytes]) -> None:
+        if ready:
+            await self._send(body_message(ready, more=True))
+            ready.clear()
 
     def _changed(self) -> None:
         if self._writer is not None:

@@ -1,5 +1,6 @@
 """A request's body on its way to an instance, read from the client only as fast as the instance takes it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
@@ -23,13 +24,20 @@ class RequestBody:
         scope: says by its framing fields whether there is a body, and how long it is.
         receive: the request's channel.
         on_end: called once when the channel is free again, because the body was read or given up.
+        idle: seconds that the client may take for its next piece; None waits for ever.
 
     Attributes:
         length: the declared length of a streamed body in bytes; None when it was not declared.
         is_touched: a piece was asked for, so the body cannot be sent a second time.
     """
 
-    def __init__(self, scope: Mapping[str, Any], receive: ASGIReceiveCallable, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        scope: Mapping[str, Any],
+        receive: ASGIReceiveCallable,
+        on_end: Callable[[], None],
+        idle: float | None = None,
+    ) -> None:
         headers = scope["headers"]
         self.length = declared_length(headers)
         self.is_touched = False
@@ -38,6 +46,7 @@ class RequestBody:
         self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
         self._receive = receive
         self._on_end = on_end
+        self._idle = idle
         self._first: Any = None
 
     async def begin(self) -> None:
@@ -64,7 +73,7 @@ class RequestBody:
         """The body for one attempt: None for none, bytes for a whole one, else a stream.
 
         Raises:
-            UpstreamError: CLIENT_GONE while the stream is read.
+            UpstreamError: CLIENT_GONE or CLIENT_SLOW while the stream is read.
         """
         return self._stream() if self._is_streamed else self._whole
 
@@ -82,7 +91,11 @@ class RequestBody:
             self._on_end()
 
     async def _next(self) -> Any:
-        message: Any = await self._receive()
+        try:
+            async with asyncio.timeout(self._idle):
+                message: Any = await self._receive()
+        except TimeoutError:
+            raise UpstreamError(ErrorKind.CLIENT_SLOW, f"nothing of the request for {self._idle} s") from None
         if message["type"] == "http.disconnect":
             raise UpstreamError(ErrorKind.CLIENT_GONE, "the client went away before the end of its request")
         return message

@@ -258,6 +258,19 @@ class StoreContract:
         with pytest.raises(RefusedError):
             await rig.store.register(instance(), lease("b"))
 
+    async def test_a_signed_call_changes_what_is_signed(self, rig: StoreRig) -> None:
+        """A signature opens what it holds, for every process of the service."""
+        await rig.store.register(instance(), lease("a", signed=True))
+        await rig.store.register(instance(), lease("b", signed=True))
+        assert (await rig.store.register(instance(weight=3.0), lease("a", signed=True))).weight == 3.0
+
+    async def test_a_token_goes_with_its_instance_and_comes_back_with_it(self, rig: StoreRig) -> None:
+        """What is gone cannot be drained; the same identity gets the same name again."""
+        token = (await rig.store.register(instance(), lease())).token
+        await rig.store.release("a", "orders")
+        assert not await rig.store.drain(token)
+        assert (await rig.store.register(instance(), lease())).token == token
+
     async def test_leases_are_found_by_service_and_caller(self, rig: StoreRig) -> None:
         """A beat that names no lease is attributed by what the store knows of its caller."""
         await rig.store.register(instance(1), lease("a"))

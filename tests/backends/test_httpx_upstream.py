@@ -199,6 +199,21 @@ async def test_leaving_early_closes_the_connection(eventually: Eventually) -> No
         assert server.accepted == 2
 
 
+@pytest.mark.parametrize("library", [httpx, httpx2])
+async def test_more_than_a_response_poisons_nobody(library: Any) -> None:
+    """Bytes behind a response are not taken for the answer to the next request: their connection is not used again."""
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_head(reader):
+            writer.write(OK + b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison")
+
+    transport = library.AsyncHTTPTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+    async with raw_server(handler) as server, transport, upstream_of(transport) as upstream:
+        for turn in range(1, 4):
+            assert (await answer_of(upstream, asking(server)))[2] == b"ok"
+            assert server.accepted == turn
+
+
 async def test_nobody_listening_is_a_refused_connection() -> None:
     """A closed port is CONNECT_REFUSED: nothing was sent, so any request may go elsewhere."""
     async with raw_server(says(OK)) as server:

@@ -29,7 +29,7 @@ def test_factory() -> None:
         ("nowhere.at.all:app", "that holds 'nowhere'"),
         ("tests.cli.broken_import:app", "failed: No module named 'not_installed_anywhere'; install what it needs"),
         ("tests.cli.broken_module:app", "failed: ValueError: boom"),
-        ("tests.cli.sample_apps:nope", "has no 'nope', its names are Any, FastAPI, Hydra, Middleware"),
+        ("tests.cli.sample_apps:nope", "has no 'nope', its names are FastAPI, GZipMiddleware, Hydra, HydraMiddleware"),
         ("tests.cli.sample_apps:text.nope", "has no 'nope'"),
         ("tests.cli.sample_apps:text", "is a str, expected an ASGI app"),
         ("tests.cli.sample_apps:fail()", "the call failed: ValueError: boom"),

@@ -1,3 +1,4 @@
+from hydra_asgi import Hydra, HydraMiddleware
 from hydra_asgi.cli.survey import Survey, conflicts, survey
 from hydra_asgi.discovery.discover import describe
 from tests.cli import sample_apps
@@ -28,8 +29,8 @@ def test_prefix_overrules() -> None:
 
 def test_mounted_around() -> None:
     """Options of a middleware around the whole app are used."""
-    hydra = sample_apps.Hydra("x", prefix="/p")
-    assert lines(survey("x", sample_apps.Middleware(sample_apps.bare, hydra=hydra), prefix=None)) == [
+    hydra = Hydra(service="x", prefix="/p")
+    assert lines(survey("x", HydraMiddleware(sample_apps.bare, hydra=hydra), prefix=None)) == [
         "GET /p/items/{n}"
     ]
 

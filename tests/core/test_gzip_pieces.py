@@ -33,16 +33,16 @@ def test_pieces_are_bounded(size: int) -> None:
 
 
 def test_a_corrupt_body_gives_what_came_before() -> None:
-    """What is readable is handed out, then the trouble is told."""
-    coded = bytearray(gzip.compress(bytes(range(256)) * 4000, 0))
-    coded[70_000 - 35_000] ^= 0
+    """Everything in front of the corrupt byte is handed out, then the trouble is told."""
+    page = bytes(range(256)) * 400
+    coded = bytearray(gzip.compress(page))
     coded[-6] ^= 255  # the checksum
     pieces: list[bytes] = []
     with pytest.raises(UpstreamError) as raised:
         pieces.extend(GzipPieces().feed(bytes(coded)))
+    assert b"".join(pieces) == page
     assert raised.value.kind is ErrorKind.PROTOCOL
-    assert isinstance(raised.value.__cause__, Exception)
-    assert pieces or raised.value.detail
+    assert raised.value.__cause__ is not None
 
 
 def test_no_gzip_is_told() -> None:

@@ -241,6 +241,23 @@ def test_a_signed_call_may_take_over_an_unsigned_instance() -> None:
         watched.register(instance(), lease("b"))
 
 
+def test_a_signed_call_may_repeat_and_change_what_is_signed() -> None:
+    """A signature opens what it holds, for every process of the service."""
+    watched = Watched()
+    watched.register(instance(), lease("a", signed=True))
+    watched.register(instance(), lease("b", signed=True))
+    assert watched.register(instance(weight=3.0), lease("a", signed=True)).weight == 3.0
+
+
+def test_a_token_goes_with_its_instance() -> None:
+    """What is gone cannot be drained, and coming back it has the name it had."""
+    watched = Watched()
+    token = watched.register(instance(), lease()).token
+    watched.book.release("a", "orders", watched.now)
+    assert not watched.book.drain(token, watched.now)
+    assert watched.register(instance(), lease()).token == token
+
+
 def test_leases_are_found_by_the_address_that_announced_them() -> None:
     """A beat that names no lease is attributed by service and caller; the lease follows its caller."""
     watched = Watched()

@@ -19,6 +19,7 @@ from tests.gateway.fragments import ScriptedSource
 HTML = (b"content-type", b"text/html; charset=utf-8")
 NO_STORE = (b"cache-control", b"no-store")
 App = Callable[..., Awaitable[None]]
+Eventually = Callable[..., Awaitable[None]]
 
 
 def tag(ref: str, fallback: str = "", service: str = "s", more: str = "") -> bytes:
@@ -252,7 +253,7 @@ async def test_the_page_lends_its_context() -> None:
     assert [str(binding) for binding in site.source.questions[0].exports] == ["z"]
 
 
-async def test_fragments_come_in_document_order() -> None:
+async def test_fragments_come_in_document_order(eventually: Eventually) -> None:
     """A fast fragment behind a slow one waits for it, whatever the order of the answers."""
     site = Site({"a": "A", "b": "B"})
     slow = site.source.gate("a")
@@ -260,8 +261,7 @@ async def test_fragments_come_in_document_order() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start())
         await send(body(b"1" + tag("a", service="slow") + b"2" + tag("b") + b"3", more=True))
-        while "s" not in site.source.ended:
-            await asyncio.sleep(0)
+        await eventually(lambda: "s" in site.source.ended)
         slow.set()
         await send(body(b"4"))
 
@@ -328,7 +328,7 @@ async def test_fragments_are_not_scanned() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.sampled_from([b"a", b"<p>", tag("a", "fa"), tag("b", "fb"), tag("c", "fc"), b"<", b"</m:fragment>"])),
+    st.lists(st.sampled_from([b"a", b"<p>", tag("a", "fa"), tag("b", "fb"), tag("c", "fc"), b"< ", b"</m:fragment>"])),
     st.integers(1, 60),
 )
 def test_any_cut_gives_the_same_page(parts: list[bytes], size: int) -> None:
@@ -493,7 +493,7 @@ async def test_a_tag_that_is_never_closed_passes_raw() -> None:
     assert site.source.ended == ["s"]
 
 
-async def test_an_answer_for_a_tag_that_is_no_tag_is_dropped() -> None:
+async def test_an_answer_for_a_tag_that_is_no_tag_is_dropped(eventually: Eventually) -> None:
     """An early answer waits for the end tag; without one the bytes are shown as they are."""
     site = Site({"r": "R"})
     start_tag = b'<m:fragment service="s" ref="r">'
@@ -501,8 +501,7 @@ async def test_an_answer_for_a_tag_that_is_no_tag_is_dropped() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start())
         await send(body(start_tag, more=True))
-        while not site.source.ended:
-            await asyncio.sleep(0)
+        await eventually(lambda: site.source.ended)
         await send(body(b"x" * 20000, more=True))
         await send(body(tag("r")))
 
@@ -541,14 +540,13 @@ async def test_an_exception_of_the_app_passes_as_it_is() -> None:
     assert site.fallbacks == []
 
 
-async def test_a_cancelled_request_leaves_nothing_behind() -> None:
+async def test_a_cancelled_request_leaves_nothing_behind(eventually: Eventually) -> None:
     """When the server cancels the request, everything that belongs to it ends."""
     site = Site()
     site.source.gate("r")
     before = asyncio.all_tasks()
     task = asyncio.create_task(exchange(site.mount(page_of(tag("r")))))
-    while not site.source.asked:
-        await asyncio.sleep(0)
+    await eventually(lambda: site.source.asked)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -673,7 +671,7 @@ async def test_other_messages_keep_their_place() -> None:
     )
     result = await site.get(app)
     types = [message["type"].rpartition(".")[2] for message in result.messages]
-    assert types == ["start", "push", "body", "body", "push", "zerocopysend", "body", "trailers"]
+    assert types == ["start", "push", "body", "push", "zerocopysend", "body", "trailers"]
     assert result.body == b"aR" + tag("r")
 
 

@@ -14,7 +14,7 @@ from hydra_asgi.core.departed import REMEMBERED_SECONDS
 from hydra_asgi.core.directory_state import LocalApp
 from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, Snapshot
 from hydra_asgi.errors import StoreError
-from hydra_asgi.gateway.directory import BIG_ROUTES, MAX_REPORTED, Directory
+from hydra_asgi.gateway.directory import BIG_ROUTES, MAX_REPORTED, MIN_REST_SECONDS, Directory, rest_times
 from hydra_asgi.ports import LeaseState
 
 Eventually = Callable[..., Any]
@@ -341,6 +341,30 @@ async def test_a_flood_of_publishes_is_a_few_polls(eventually: Eventually) -> No
             await asyncio.sleep(0)
         await eventually(lambda: rig.ports == [8001, 49])
         assert rig.store.asked == ["revision", "snapshot"] * 2
+
+
+@pytest.mark.parametrize(
+    ("chance", "build", "deaf", "whole"),
+    [
+        (0.0, 0.0, MIN_REST_SECONDS, 0.72),
+        (1.0, 0.0, MIN_REST_SECONDS, 0.88),
+        (0.5, 0.1, 0.4, 0.8),
+        (0.5, 9.0, 0.8, 0.8),
+    ],
+)
+def test_the_rest_between_polls(chance: float, build: float, deaf: float, whole: float) -> None:
+    """Polls of many nodes drift apart by a tenth, and expensive rebuilds are followed by more rest, up to a period."""
+    still, listening = rest_times(0.8, chance, build)
+    assert still == pytest.approx(deaf)
+    assert still + listening == pytest.approx(whole)
+
+
+async def test_every_node_rests_by_its_own_dice(eventually: Eventually) -> None:
+    """The random number given is the one that counts."""
+    thrown: list[float] = []
+    rig = Rig(poll_seconds=0.01, rng=lambda: thrown.append(0.5) or 0.5)
+    async with running(rig.directory):
+        await eventually(lambda: len(thrown) >= 2)
 
 
 async def test_the_loop_ends_its_subscription_with_itself(eventually: Eventually) -> None:

@@ -454,6 +454,19 @@ async def test_a_client_that_leaves_mid_upload_aborts_the_request() -> None:
     assert gateway.upstream.responses == []
 
 
+async def test_a_client_that_stalls_mid_upload_is_told() -> None:
+    """An upload that falls silent is a 408 whose connection is not used again."""
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield b"a"
+        await asyncio.Event().wait()
+
+    gateway = Gateway(whole, timeouts=Timeouts(idle=0.01))
+    result = await exchange(gateway, http_scope(method="POST", headers=[HOST, LENGTH_3]), stalling())
+    assert result.status == 408
+    assert result.header(b"connection") == b"close"
+
+
 async def test_a_client_that_leaves_an_upload_under_a_response_is_gone() -> None:
     """An upload that goes on while the response streams may end both, quietly."""
     gateway = Gateway(FakeResponse(200, [b"one", failing(ErrorKind.CLIENT_GONE), b"two"]))

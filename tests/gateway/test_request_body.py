@@ -1,5 +1,6 @@
 """A request's body on its way to an instance."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -113,3 +114,18 @@ async def test_a_client_that_leaves_mid_upload_is_an_error() -> None:
     assert client.ends == 1
     with pytest.raises(UpstreamError):
         await Client(gone=True).body(version="2").begin()
+
+
+async def test_a_client_that_stalls_holds_nobody_up() -> None:
+    """A client that begins an upload and falls silent is given up after the idle time."""
+
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+
+    ends: list[bool] = []
+    body = RequestBody(http_scope(headers=[LENGTH]), silent, lambda: ends.append(True), idle=0.01)
+    await body.begin()
+    with pytest.raises(UpstreamError) as slow:
+        await read(body)
+    assert slow.value.kind is ErrorKind.CLIENT_SLOW
+    assert ends == [True]
