@@ -9,7 +9,7 @@ import sys
 from time import perf_counter
 
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
-from hydra_asgi.core.route_table import RouteTable
+from hydra_asgi.core.routing.route_table import RouteTable
 
 ROUNDS = 30
 MATCHES = 5_000

@@ -18,11 +18,11 @@ from hydra_asgi.control.fragment_desk import AskDesk, RenderDesk
 from hydra_asgi.control.guard import Guard
 from hydra_asgi.control.plane import ControlPlane, ReadyState
 from hydra_asgi.control.registration import RegistrationDesk
-from hydra_asgi.core.directory_state import LocalApp
+from hydra_asgi.core.directory.directory_state import LocalApp
+from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
-from hydra_asgi.core.fragment_lending import allowed_names
-from hydra_asgi.core.overview import Overview
-from hydra_asgi.core.weight_key import read_key
+from hydra_asgi.core.fragments.fragment_lending import allowed_names
+from hydra_asgi.core.routing.weight_key import read_key
 from hydra_asgi.gateway.compose import Composer
 from hydra_asgi.gateway.directory import Directory
 from hydra_asgi.gateway.fallback_log import log_fallback, log_warning

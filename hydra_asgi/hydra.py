@@ -13,7 +13,7 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.control.plane import ReadyState
-from hydra_asgi.core.overview import Overview
+from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.options import read_options
 from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream

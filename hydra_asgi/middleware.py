@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from hydra_asgi.core.own_path import own_path
+from hydra_asgi.core.routing.own_path import own_path
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.lifespan import run_lifespan
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
 
+from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.lease_state import LeaseState
 
 __all__ = [
     "Clock",

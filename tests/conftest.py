@@ -41,11 +41,11 @@ def _never_block(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Wait until a condition holds, by polling it: `await eventually(lambda: seen)`."""
+    """Waits until a condition holds, as in `await eventually(lambda: seen)`."""
 
     async def wait(condition: Callable[[], object], seconds: float = 5.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the condition is the test's own and sets no event
                 await asyncio.sleep(0.005)
 
     return wait

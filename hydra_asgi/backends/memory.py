@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from secrets import token_hex
 
+from hydra_asgi.core.directory.lease_state import LeaseState
+from hydra_asgi.core.directory.leases import LeaseBook
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.lease_state import LeaseState
-from hydra_asgi.core.leases import LeaseBook
 from hydra_asgi.ports import Clock
 
 __all__ = ["MemoryStore"]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from hydra_asgi.core.announced_address import IPNetwork, check_address
+from hydra_asgi.core.admission.announced_address import IPNetwork, check_address
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.ports import Prober

@@ -10,7 +10,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.control.reply import base_headers, reply
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion
-from hydra_asgi.core.fragment_tally import AnswerTally
+from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.ports import Clock
 from hydra_asgi.wire.answer_lines import LINES_TYPE, answer_line
 from hydra_asgi.wire.fragment_answers import answers_json, checked_answer, fit_answers

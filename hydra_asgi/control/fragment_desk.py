@@ -10,7 +10,7 @@ from hydra_asgi.control.body import read_body
 from hydra_asgi.control.fragment_answer import FragmentCall, unless_gone
 from hydra_asgi.control.guard import Guard
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragment_lending import lent_headers
+from hydra_asgi.core.fragments.fragment_lending import lent_headers
 from hydra_asgi.ports import Clock, FragmentSource
 from hydra_asgi.wire.fragments import BODY_LIMIT, Ask, Render, parse_ask, parse_render
 from hydra_asgi.wire.iterators import closed, merged

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from asgiref.typing import HTTPScope
 
-from hydra_asgi.core.recent import Recent
+from hydra_asgi.core.admission.recent import Recent
+from hydra_asgi.core.admission.signature import WINDOW, Judgement, Verdict, split_lease_nonce, verify
 from hydra_asgi.core.service_name import check_service_name
-from hydra_asgi.core.signature import WINDOW, Judgement, Verdict, split_lease_nonce, verify
 from hydra_asgi.errors import ConfigurationError, HydraError, RefusedError
 
 __all__ = ["Caller", "Guard", "caller_ip", "header_of"]

@@ -18,7 +18,7 @@ from asgiref.typing import (
 from hydra_asgi.control.guard import Guard, caller_ip
 from hydra_asgi.control.registration import RegistrationDesk
 from hydra_asgi.control.reply import reply_empty, reply_json, reply_refusal
-from hydra_asgi.core.recent import Recent
+from hydra_asgi.core.admission.recent import Recent
 from hydra_asgi.errors import RefusedError, StoreError
 from hydra_asgi.ports import Clock
 

@@ -16,10 +16,10 @@ from hydra_asgi.control.address_check import AddressCheck
 from hydra_asgi.control.body import read_body
 from hydra_asgi.control.guard import Caller, Guard, header_of
 from hydra_asgi.control.reply import reply, reply_json
-from hydra_asgi.core.allowance import Allowance
+from hydra_asgi.core.admission.allowance import Allowance
+from hydra_asgi.core.admission.recent import Recent
+from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Dialect, ServiceInstance
-from hydra_asgi.core.overview import Overview
-from hydra_asgi.core.recent import Recent
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import RefusedError, StoreError
 from hydra_asgi.ports import Clock, LeaseState, Store

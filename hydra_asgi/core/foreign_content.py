@@ -47,13 +47,13 @@ class ForeignContent:
 
     def opened(self, name: bytes, *, self_closing: bool) -> None:
         """Take note of a start tag (lower-case name). A self-closing one is empty here, unlike in HTML."""
-        if self:
-            if name in _LEAVING:
-                self._leave()
-                return
-            matters = name in _ROOTS or name in _HTML_INSIDE[self.path[-1]]
-        else:
+        if not self:
             matters = name in _ROOTS
+        elif name in _LEAVING:
+            self._leave()
+            return
+        else:  # `svg` inside MathML is a MathML element of that name
+            matters = name == self.path[-1] or name in _HTML_INSIDE[self.path[-1]]
         if matters and not self_closing and len(self.path) < _MAX_DEPTH:
             self.path += (name,)
 

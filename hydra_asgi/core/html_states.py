@@ -15,14 +15,13 @@ inside it is kept, as its `>` is what ends the comment), and only in SVG and Mat
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum, auto
-from functools import cache
 from typing import Final
 
-from hydra_asgi.core.foreign_content import FOREIGN_NAMES, ForeignContent
-from hydra_asgi.core.html_fast_path import FastPath
-from hydra_asgi.core.html_syntax import ATTRIBUTES, ordinary_markup
+from hydra_asgi.core.foreign_content import ForeignContent
+from hydra_asgi.core.html_grammar import FOREIGN_PREFIXES, grammar_for
+from hydra_asgi.core.html_syntax import ATTRIBUTES
 from hydra_asgi.core.html_text import SWITCHING, TextState, text_after
 
 __all__ = ["HtmlStates", "Signal"]
@@ -45,8 +44,6 @@ class Signal(Enum):
 _Step = tuple[int, Signal | None]
 _State = Callable[["HtmlStates", bytes, int, int], _Step]
 
-_SWITCHING: Final = SWITCHING | {b"svg", b"math"}
-
 _NAME: Final = re.compile(rb"</?+([A-Za-z][^ \t\n\f\r/>]*+)")
 _SPACE: Final = re.compile(rb"[ \t\n\f\r]*+")
 _NAME_REST: Final = re.compile(rb"[^ \t\n\f\r/>]*+")
@@ -55,18 +52,6 @@ _BARE_REST: Final = re.compile(rb"[^ \t\n\f\r>]*+")
 _ATTRIBUTES: Final = re.compile(ATTRIBUTES.encode())
 _SOLIDUS: Final = re.compile(rb"[ \t\n\f\r/]*+")
 _CDATA: Final = b"<![CDATA["
-
-
-def _prefixes(names: Iterable[bytes]) -> frozenset[bytes]:
-    return frozenset(name[:size] for name in names for size in range(1, len(name) + 1))
-
-
-_FOREIGN_PREFIXES: Final = _prefixes(FOREIGN_NAMES)
-
-
-@cache
-def _ordinary(wanted: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    return ordinary_markup({wanted, *_SWITCHING}), ordinary_markup({wanted, *_SWITCHING, *FOREIGN_NAMES})
 
 
 class HtmlStates:
@@ -94,9 +79,7 @@ class HtmlStates:
     def __init__(self, wanted: bytes) -> None:
         self.foreign = ForeignContent()
         self._wanted = wanted
-        self._plain, self._plain_foreign = _ordinary(wanted)
-        self._fast = FastPath.stopping_at(wanted, _SWITCHING)
-        self._prefixes = _prefixes({wanted, *_SWITCHING})
+        self._fast, self._plain, self._plain_foreign, self._prefixes = grammar_for(wanted)
         self._state: _State = HtmlStates._content
         self._name = b""
         self._is_end = False
@@ -179,7 +162,7 @@ class HtmlStates:
         name = found[1].lower()
         self._is_end = buffer[position + 1] == 0x2F
         if found.end() == end:
-            if name in self._prefixes or (self.foreign.path and name in _FOREIGN_PREFIXES):
+            if name in self._prefixes or (self.foreign.path and name in FOREIGN_PREFIXES):
                 return position, Signal.NEED_MORE
             self._state, self._name = HtmlStates._tag_name, b""
             return end, Signal.NEED_MORE

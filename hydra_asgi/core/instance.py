@@ -66,7 +66,7 @@ class Route:
     """One published route.
 
     Attributes:
-        template: the path in our own syntax (`core.template`), for example `/items/{id:int}`.
+        template: the path in our own syntax (`core.routing.template`), for example `/items/{id:int}`.
         methods: upper-case HTTP methods, or None for any. GET includes HEAD.
         kind: HTTP or WebSocket.
         host: a host name or a pattern such as `{tenant}.example.org`; None for any host.

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
 from hydra_asgi.core.instance import Route, RouteKind
-from hydra_asgi.core.template_dialects import prefixed
+from hydra_asgi.core.routing.template_dialects import prefixed
 from hydra_asgi.discovery import quart_routes, starlette_routes
 from hydra_asgi.discovery.found import Discovery, Finding, FoundRoute, Place, rest_of
 from hydra_asgi.discovery.overlap import overlapping

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hydra_asgi.core.endpoint import original
 from hydra_asgi.core.instance import Route, RouteKind
+from hydra_asgi.core.routing.endpoint import original
 
 __all__ = ["Discovery", "Finding", "FoundRoute", "Place", "Reader", "normal_methods", "rest_of"]
 

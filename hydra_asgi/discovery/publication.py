@@ -5,8 +5,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 
 from hydra_asgi.core.instance import Route, RouteKind
-from hydra_asgi.core.template import parse_template
-from hydra_asgi.core.template_dialects import prefixed
+from hydra_asgi.core.routing.template import parse_template
+from hydra_asgi.core.routing.template_dialects import prefixed
 from hydra_asgi.discovery.found import FoundRoute
 from hydra_asgi.discovery.overlap import shape
 from hydra_asgi.errors import ConfigurationError, TemplateError

@@ -6,9 +6,9 @@ Neither is imported.
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from hydra_asgi.core.endpoint import original
 from hydra_asgi.core.instance import Route, RouteKind
-from hydra_asgi.core.template_dialects import from_werkzeug, prefixed
+from hydra_asgi.core.routing.endpoint import original
+from hydra_asgi.core.routing.template_dialects import from_werkzeug, prefixed
 from hydra_asgi.discovery.found import Finding, FoundRoute, Place, normal_methods
 from hydra_asgi.discovery.peek import peek
 from hydra_asgi.errors import TemplateError

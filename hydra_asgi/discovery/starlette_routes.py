@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
-from hydra_asgi.core.endpoint import original
 from hydra_asgi.core.instance import Route, RouteKind
-from hydra_asgi.core.template_dialects import from_starlette, prefixed
+from hydra_asgi.core.routing.endpoint import original
+from hydra_asgi.core.routing.template_dialects import from_starlette, prefixed
 from hydra_asgi.discovery.found import Finding, FoundRoute, Place, Reader, normal_methods, rest_of
 from hydra_asgi.discovery.peek import class_names, peek
 from hydra_asgi.errors import TemplateError

@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.typing import ASGISendCallable
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
-from hydra_asgi.core.header_fields import field_values, lowered
+from hydra_asgi.core.headers.header_fields import field_values, lowered
 
 __all__ = ["RETRY_AFTER_SECONDS", "answer", "shown_path"]
 

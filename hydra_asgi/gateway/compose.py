@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from hydra_asgi.core.fragment import PageContext
-from hydra_asgi.core.page_headers import app_request_headers
+from hydra_asgi.core.headers.page_headers import app_request_headers
 from hydra_asgi.gateway.fragment_slot import Fallback
 from hydra_asgi.gateway.page_fragments import ComposeLimits
 from hydra_asgi.gateway.page_response import PageResponse, PageSettings

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from hydra_asgi.core.departed import Departed
-from hydra_asgi.core.directory_state import DirectoryState, LocalApp, build_state
-from hydra_asgi.core.lease_times import BEAT_SECONDS, SWEEP_SECONDS
-from hydra_asgi.core.recovery import Recovery
+from hydra_asgi.core.directory.departed import Departed
+from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
+from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, SWEEP_SECONDS
+from hydra_asgi.core.directory.recovery import Recovery
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
 from hydra_asgi.ports import Clock, Store

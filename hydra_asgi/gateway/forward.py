@@ -15,12 +15,12 @@ from urllib.parse import quote
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
-from hydra_asgi.core.balance import Group
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
-from hydra_asgi.core.header_fields import field_values
-from hydra_asgi.core.header_policy import hops_are_spent, loops, request_headers, response_headers
+from hydra_asgi.core.headers.header_fields import field_values
+from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
+from hydra_asgi.core.headers.request_check import check_response
 from hydra_asgi.core.instance import Dialect, ServiceInstance
-from hydra_asgi.core.request_check import check_response
+from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import ResponseCutError, UpstreamError
 from hydra_asgi.gateway.answers import answer, shown_path
 from hydra_asgi.gateway.client_watch import ClientWatch
@@ -132,7 +132,7 @@ class Forwarder:
         """Answer the request from an instance of the group, or say why that is not possible.
 
         Args:
-            scope: the request; it has passed `core.request_check`.
+            scope: the request; it has passed `core.headers.request_check`.
             receive: its channel.
             send: its channel.
             group: the instances that may answer.

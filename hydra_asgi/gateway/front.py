@@ -8,14 +8,14 @@ from typing import Protocol, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope, WebSocketScope
 
-from hydra_asgi.core.directory_state import DirectoryState
+from hydra_asgi.core.directory.directory_state import DirectoryState
 from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.headers.request_check import check_request
 from hydra_asgi.core.instance import RouteKind, ServiceInstance
-from hydra_asgi.core.own_path import own_raw_path
-from hydra_asgi.core.raw_path import PathError, split_raw_path
-from hydra_asgi.core.request_check import check_request
-from hydra_asgi.core.weight_key import cookie_field, may_set_cookie, read_key
-from hydra_asgi.core.who_answers import Addressed, Forward, Local, Unavailable, who_answers
+from hydra_asgi.core.routing.own_path import own_raw_path
+from hydra_asgi.core.routing.raw_path import PathError, split_raw_path
+from hydra_asgi.core.routing.weight_key import cookie_field, may_set_cookie, read_key
+from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
 from hydra_asgi.gateway.answers import answer
 from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.gateway.static_target import service_static_target, token_target

@@ -7,7 +7,7 @@ from itertools import count
 
 from hydra_asgi.core.fragment import FragmentCause, PageContext
 from hydra_asgi.core.fragment_tag import FragmentTag
-from hydra_asgi.core.scanner import TAG_NAME, Event, Scanner, TagAbandoned, TagClosed, TagOpened, Text
+from hydra_asgi.core.scanner import TAG_NAME, Event, Scanner, TagClosed, TagOpened, Text
 from hydra_asgi.gateway.fragment_ask import FragmentAsk
 from hydra_asgi.gateway.fragment_slot import Fallback, FragmentSlot, Piece
 from hydra_asgi.ports import FragmentSource
@@ -129,16 +129,21 @@ class PageFragments:
         return None
 
     def _settle(self, slot: FragmentSlot) -> None:
-        slot.pieces = self._fallback(slot) if slot.html is None else [slot.html]
+        self._asked.pop(slot, None)
+        if slot.html is not None:
+            slot.pieces = [slot.html]
+        else:
+            slot.pieces = self._fallback(slot)
         self._changed()
+        if slot.html is None:
+            seconds = max(0.0, self._loop.time() - slot.seen)
+            cause = slot.cause or FragmentCause.FAILED
+            self._on_fallback(Fallback(slot.tag.service, slot.tag.ref, cause, slot.detail, seconds))
 
     def _fallback(self, slot: FragmentSlot) -> list[Piece]:
         """The tag's body, composed in its turn: what it asks for is asked for only now."""
-        cause = slot.cause or FragmentCause.FAILED
-        seconds = max(0.0, self._loop.time() - slot.seen)
-        self._on_fallback(Fallback(slot.tag.service, slot.tag.ref, cause, slot.detail, seconds))
         # At a limit the body is not looked into: every tag in it would be over the limit too.
-        if cause is FragmentCause.LIMIT or TAG_NAME not in slot.body.lower():
+        if slot.cause is FragmentCause.LIMIT or TAG_NAME not in slot.body.lower():
             return [slot.body]
         reader = SlotReader(self, depth=slot.depth + 1, last=slot.last)
         return [*reader.feed(slot.body), *reader.close()]
@@ -175,8 +180,8 @@ class SlotReader:
                     opened.append(self._slot)
                 case TagClosed(_, body):
                     self._slot.close(body)
-                case TagAbandoned(raw, reason):
-                    self._fragments.abandon(self._slot, raw, reason)
+                case _:
+                    self._fragments.abandon(self._slot, event.raw, event.reason)
         if opened:
             self._fragments.ask(opened)
         return pieces

@@ -8,8 +8,14 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from hydra_asgi.core.fragment import PageContext
-from hydra_asgi.core.gzip_pieces import GzipPieces
-from hydra_asgi.core.page_headers import Composable, composed_headers, declared_length, fragment_codec, may_compose
+from hydra_asgi.core.fragments.gzip_pieces import GzipPieces
+from hydra_asgi.core.headers.page_headers import (
+    Composable,
+    composed_headers,
+    declared_length,
+    fragment_codec,
+    may_compose,
+)
 from hydra_asgi.core.scanner import Scanner, TagOpened
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.fragment_slot import Fallback, FragmentSlot, Piece
@@ -21,6 +27,9 @@ __all__ = ["PageResponse", "PageSettings"]
 
 _MAYBE_TAG: Final = re.compile(rb":[fF][rR][aA][gG][mM][eE][nN][tT]")
 """Cheaper than scanning: no colon of that kind, no tag."""
+
+_LOOK: Final = 16384
+"""How much of a whole body is scanned at once to learn whether it has a tag; the first one ends the search."""
 
 _OPAQUE: Final = ("http.response.pathsend", "http.response.zerocopysend")
 """Bodies that never pass through our hands."""
@@ -248,7 +257,7 @@ class PageResponse:
             elif piece is END:
                 await self._send(body_message(ready, more=False))
                 ready = []
-            elif not isinstance(piece, FragmentSlot):
+            else:
                 await self._send_ready(ready)
                 await self._send(piece)
         await self._send_ready(ready)
@@ -270,7 +279,8 @@ def _coding(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 def _has_tag(body: bytes, gzip: GzipPieces | None) -> bool:
     """Whether a whole body holds a tag; what is corrupt holds none from there on."""
     if gzip is None:
-        return _MAYBE_TAG.search(body) is not None and _opens_tag([body])
+        found = _MAYBE_TAG.search(body) is not None
+        return found and _opens_tag(body[at : at + _LOOK] for at in range(0, len(body), _LOOK))
     try:
         return _opens_tag(GzipPieces().feed(body))
     except UpstreamError:

@@ -7,8 +7,8 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.header_fields import field_values
-from hydra_asgi.core.request_check import declared_length
+from hydra_asgi.core.headers.header_fields import field_values
+from hydra_asgi.core.headers.request_check import declared_length
 from hydra_asgi.errors import UpstreamError
 
 __all__ = ["RequestBody"]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hydra_asgi.core.binding import Binding, parse_bindings
-from hydra_asgi.core.endpoint import original
 from hydra_asgi.core.instance import FragmentDeclaration, MenuItem
+from hydra_asgi.core.routing.endpoint import original
 from hydra_asgi.errors import BindingError, ConfigurationError
 
 __all__ = ["Declarations", "DeclaredFragment"]

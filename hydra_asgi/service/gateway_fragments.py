@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragment_lending import allowed_names, lent_attributes, lent_headers
-from hydra_asgi.core.fragment_tally import AnswerTally
+from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
+from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.instance import Address
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest
 from hydra_asgi.wire.answer_stream import read_answers

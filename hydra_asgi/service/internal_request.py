@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from hydra_asgi.core.template import Segment, SegmentKind, parse_template
+from hydra_asgi.core.routing.template import Segment, SegmentKind, parse_template
 
 __all__ = ["PathError", "ResponseRecorder", "filled_path", "internal_scope"]
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 
-from hydra_asgi.core.own_path import own_path, own_raw_path, quoted
+from hydra_asgi.core.routing.own_path import own_path, own_raw_path, quoted
 
 __all__ = ["PAGE_ATTRIBUTES", "Compose", "MountedApp"]
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from secrets import token_urlsafe
 
+from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import ServiceInstance
-from hydra_asgi.core.overview import Overview
 from hydra_asgi.errors import ConfigurationError, HydraError
 from hydra_asgi.ports import Clock, Prober, Upstream
 from hydra_asgi.service.gateway_client import GatewayClient, Reply

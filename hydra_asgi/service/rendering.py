@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragment_lending import lent_headers
+from hydra_asgi.core.fragments.fragment_lending import lent_headers
 from hydra_asgi.errors import PickError
 from hydra_asgi.ports import Picker
 from hydra_asgi.service.attributes import ATTRIBUTES, FragmentRequest, imported_attributes

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
-from hydra_asgi.core.signature import lease_nonce, sign
+from hydra_asgi.core.admission.signature import lease_nonce, sign
 from hydra_asgi.ports import Headers
 
 __all__ = ["Signer"]

@@ -6,7 +6,7 @@ second. One invalid Spring pattern would stop the route updates of every service
 """
 
 from hydra_asgi.core.instance import FragmentDeclaration, MenuItem, Route, RouteKind, ServiceInstance
-from hydra_asgi.core.template_dialects import to_spring
+from hydra_asgi.core.routing.template_dialects import to_spring
 from hydra_asgi.errors import TemplateError
 from hydra_asgi.wire.strict_json import dump_json
 

@@ -7,8 +7,8 @@ first the list of services goes, which Java parses and never uses, then the over
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from hydra_asgi.core.overview import Overview, ServiceView
-from hydra_asgi.core.template_dialects import to_spring
+from hydra_asgi.core.directory.overview import Overview, ServiceView
+from hydra_asgi.core.routing.template_dialects import to_spring
 from hydra_asgi.errors import TemplateError
 from hydra_asgi.wire.announcement import LIBRARY, PROTOCOL
 from hydra_asgi.wire.overview import OverviewError, overview_value, parse_overview

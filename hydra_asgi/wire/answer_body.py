@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause
-from hydra_asgi.core.gzip_pieces import GzipPieces
+from hydra_asgi.core.fragments.gzip_pieces import GzipPieces
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.wire.answer_lines import LINES_TYPE, AnswerLines
 from hydra_asgi.wire.fragment_answers import MAX_HTML, parse_answers

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause
-from hydra_asgi.core.fragment_tally import AnswerTally
+from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.wire.answer_body import open_answer
 from hydra_asgi.wire.iterators import closed

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause
-from hydra_asgi.core.fragment_tally import AnswerTally
+from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.wire.fragments import MEDUSA_LIMIT
 from hydra_asgi.wire.strict_json import dump_json
 

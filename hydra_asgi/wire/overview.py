@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hydra_asgi.core.overview import MenuEntry, Overview, ServiceView
+from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.errors import HydraError
 
 __all__ = ["OverviewError", "overview_value", "parse_overview"]

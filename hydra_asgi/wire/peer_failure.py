@@ -24,6 +24,7 @@ CAUSES: Mapping[ErrorKind, FragmentCause] = MappingProxyType(
         ErrorKind.TOO_LARGE: FragmentCause.TOO_LARGE,
         ErrorKind.LOOP: FragmentCause.FAILED,
         ErrorKind.CLIENT_GONE: FragmentCause.FAILED,
+        ErrorKind.CLIENT_SLOW: FragmentCause.FAILED,
     }
 )
 """What a failed request means for its fragments."""

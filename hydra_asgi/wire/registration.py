@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
-from hydra_asgi.core.announced_address import check_base, check_host, check_port, check_scheme
+from hydra_asgi.core.admission.announced_address import check_base, check_host, check_port, check_scheme
 from hydra_asgi.core.binding import parse_bindings
 from hydra_asgi.core.instance import (
     Address,
@@ -26,9 +26,9 @@ from hydra_asgi.core.instance import (
     RouteKind,
     ServiceInstance,
 )
+from hydra_asgi.core.routing.template import parse_template
+from hydra_asgi.core.routing.template_dialects import from_spring
 from hydra_asgi.core.service_name import check_service_name
-from hydra_asgi.core.template import parse_template
-from hydra_asgi.core.template_dialects import from_spring
 from hydra_asgi.errors import HydraError, RefusedError
 from hydra_asgi.wire.strict_json import NotJsonError, read_json
 

@@ -21,7 +21,7 @@ from hydra_asgi.core.instance import (
     RouteKind,
     ServiceInstance,
 )
-from hydra_asgi.core.token import MAX_TOKEN, MIN_TOKEN
+from hydra_asgi.core.routing.token import MAX_TOKEN, MIN_TOKEN
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.ports import LeaseState, Store
 

@@ -11,7 +11,7 @@ from tests.cli import sample_apps
 def test_app() -> None:
     """An app is found by module and attribute, nested ones too."""
     assert load_app("tests.cli.sample_apps:bare") is sample_apps.bare
-    assert load_app("tests.cli.sample_apps:Middleware.__init__") is sample_apps.Middleware.__init__
+    assert load_app("tests.cli.sample_apps:HydraMiddleware.__init__") is sample_apps.HydraMiddleware.__init__
 
 
 def test_factory() -> None:

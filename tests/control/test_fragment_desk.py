@@ -9,10 +9,10 @@ import pytest
 
 from hydra_asgi.control.fragment_desk import AskDesk, RenderDesk
 from hydra_asgi.control.guard import Guard
-from hydra_asgi.core.balance import Group
 from hydra_asgi.core.binding import parse_bindings
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.service.gateway_fragments import GatewayFragments

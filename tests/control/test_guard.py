@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hydra_asgi.control.guard import Caller, Guard, caller_ip, header_of
-from hydra_asgi.core.signature import lease_nonce, sign
+from hydra_asgi.core.admission.signature import lease_nonce, sign
 from hydra_asgi.errors import ConfigurationError, RefusedError
 from tests.exchange import http_scope
 

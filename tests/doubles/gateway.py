@@ -8,7 +8,7 @@ from hydra_asgi.control.address_check import AddressCheck
 from hydra_asgi.control.guard import Guard
 from hydra_asgi.control.plane import ControlPlane, ReadyState
 from hydra_asgi.control.registration import RegistrationDesk
-from hydra_asgi.core.overview import Overview, build_overview
+from hydra_asgi.core.directory.overview import Overview, build_overview
 from hydra_asgi.errors import StoreError
 from tests.doubles.prober import FakeProber
 from tests.exchange import Exchange, exchange, http_scope

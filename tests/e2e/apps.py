@@ -1,9 +1,9 @@
 """The example apps in either role, for any ASGI server: the environment says which app and which role.
 
-    APP       shop (FastAPI) or orders (Quart)
-    GATEWAY   the gateway's URL; absent: this app is the gateway
-    ADDRESS   where this app is reached, for a service
-    SLEEP_MS  how long the checkout fragment takes, to see what a page does meanwhile
+APP       shop (FastAPI) or orders (Quart)
+GATEWAY   the gateway's URL; absent: this app is the gateway
+ADDRESS   where this app is reached, for a service
+SLEEP_MS  how long the checkout fragment takes, to see what a page does meanwhile
 """
 
 import asyncio

@@ -123,6 +123,61 @@ async def test_other_scopes_pass() -> None:
     assert seen == [scope, receive, send]
 
 
+async def test_hooks_may_be_left_out() -> None:
+    """A composer without hooks composes all the same."""
+    composer = Composer(ScriptedSource({}))
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        await composer(page_of(tag("r", "fb") + tag("q", service="1")), scope, receive, send)
+
+    assert (await exchange(mounted)).body == b"fb"
+
+
+async def test_live_attributes_are_lent() -> None:
+    """What the app adds to its attributes while it makes the page is there when the fragment is asked for."""
+    attributes: dict[str, object] = {}
+    site = Site({"r": "x"})
+    site.mounting = {"attributes": attributes}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        attributes["dob"] = "1970"
+        await page_of(tag("r"))(scope, receive, send)
+
+    await site.get(app)
+    assert site.source.asked[0][2].attributes == {"dob": "1970"}
+
+
+async def test_a_disconnect_after_the_page_changes_nothing() -> None:
+    """Servers say disconnect when the response is over, too."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"a"))
+        await receive()
+
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await Site().composer(app, http_scope(), receive, send)
+    assert sent == [start(), body(b"a")]
+
+
+async def test_requests_are_read_through() -> None:
+    """The body of the page's request reaches the app."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(await receive())
+
+    await exchange(Site().mount(app), body=b"form")
+    assert seen == [{"type": "http.request", "body": b"form", "more_body": False}]
+
+
 async def test_an_unknown_coding_is_told_once() -> None:
     """Pages that a compression inside of us hides are named once per coding."""
     site = Site()

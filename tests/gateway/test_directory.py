@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.memory import MemoryStore
-from hydra_asgi.core.departed import REMEMBERED_SECONDS
-from hydra_asgi.core.directory_state import LocalApp
+from hydra_asgi.core.directory.departed import REMEMBERED_SECONDS
+from hydra_asgi.core.directory.directory_state import LocalApp
 from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, Snapshot
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory import BIG_ROUTES, MAX_REPORTED, MIN_REST_SECONDS, Directory, rest_times

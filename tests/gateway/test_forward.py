@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.core.balance import Group
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
 from hydra_asgi.core.instance import Address, Dialect, ServiceInstance
+from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import ResponseCutError, UpstreamError
 from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.ports import Timeouts, UpstreamRequest

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.httpx_upstream import HttpxUpstream
-from hydra_asgi.core.balance import Group
 from hydra_asgi.core.instance import ServiceInstance
+from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.ports import Timeouts
 from tests.gateway.servers import SERVERS, serving

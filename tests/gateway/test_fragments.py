@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.core.balance import Group
 from hydra_asgi.core.binding import parse_bindings
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Dialect, FragmentDeclaration, ServiceInstance
+from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.ports import UpstreamRequest

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
-from hydra_asgi.core.overview import Overview
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.service.registrar import Registrar
 from hydra_asgi.service.signer import Signer

@@ -1,6 +1,6 @@
 """Signing our own calls."""
 
-from hydra_asgi.core.signature import verify
+from hydra_asgi.core.admission.signature import verify
 from hydra_asgi.service.signer import Signer
 
 CALL = {"method": "POST", "path": "/h/discovery/k/alive", "body": b"one"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hydra_asgi.core.overview import MenuEntry, Overview, ServiceView
+from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.wire.answer import (
     MAX_ANSWER,
     Answer,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hydra_asgi.core.overview import MenuEntry, Overview, ServiceView
+from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.wire.overview import OverviewError, overview_value, parse_overview
 
 OVERVIEW = Overview(

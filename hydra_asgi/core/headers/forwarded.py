@@ -1,0 +1,39 @@
+"""What we say about the client: `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239)."""
+
+import re
+
+from hydra_asgi.core.headers.header_fields import Fields
+
+__all__ = ["forwarding_fields"]
+
+_ADDRESS = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def forwarding_fields(kept: Fields, *, client: str, scheme: str, host: bytes) -> Fields:
+    """The fields to add to those that may stay.
+
+    `X-Forwarded-For` and `Forwarded` are lists and get one member for this hop, as a field of its own behind what a
+    trusted peer said. Proto and Host are single words about the first hop, so a trusted peer's word stays alone.
+
+    Args:
+        kept: the request's fields; of an untrusted peer, without any `x-forwarded-*` and `forwarded`.
+        client: the peer's address; anything that does not look like one is called `unknown`.
+        scheme: `http` or `https`.
+        host: the public host.
+    """
+    address = client if _ADDRESS.fullmatch(client) else "unknown"
+    said = {name for name, _ in kept if name.startswith(b"x-forwarded-")}
+    fields = [(b"x-forwarded-for", address.encode())]
+    if b"x-forwarded-proto" not in said:
+        fields.append((b"x-forwarded-proto", scheme.encode("latin-1")))
+    if b"x-forwarded-host" not in said:
+        fields.append((b"x-forwarded-host", host))
+    fields.append((b"forwarded", _member(address, scheme, host)))
+    return fields
+
+
+def _member(address: str, scheme: str, host: bytes) -> bytes:
+    node = f'"[{address}]"' if ":" in address else address  # RFC 7239 section 6: IPv6 in brackets and quotes
+    named = host if _TOKEN.fullmatch(host) else b'"' + host.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    return b"for=%b;host=%b;proto=%b" % (node.encode(), named, scheme.encode("latin-1"))

@@ -1,0 +1,160 @@
+"""Which header fields cross a node, and which are ours to say.
+
+Everything works on lists of pairs: order counts, names repeat, three `Set-Cookie` fields stay three. Fields are removed
+first and ours are added afterwards, so that nothing a client writes into `Connection` can take away what we say. How a
+message is framed is never copied: whoever sends it derives that from the body it really has.
+
+Rules for editors: a name in one of these sets is lower-case; a field that a service could mistake for the word of its
+gateway belongs into `SPOOFABLE`.
+"""
+
+from hydra_asgi.core.headers.forwarded import forwarding_fields
+from hydra_asgi.core.headers.header_fields import Fields, connection_options, field_values, lowered
+
+__all__ = [
+    "HOP_BY_HOP",
+    "MAX_HOPS",
+    "SPOOFABLE",
+    "end_to_end",
+    "hops_are_spent",
+    "loops",
+    "request_headers",
+    "response_headers",
+]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""Meant for the next hop only (RFC 9110 section 7.6.1, RFC 9113 section 8.2.2)."""
+
+SPOOFABLE = frozenset(
+    {
+        b"client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-host",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-host",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-real-ip",
+        b"x-rewrite-url",
+    }
+)
+"""Services believe these of the gateway before them, so only a trusted peer may say them; `x-forwarded-*` likewise."""
+
+MAX_HOPS = 16
+"""More intermediaries in front of us than any sane site has; ends loops whose members do not sign with a name."""
+
+_NOT_A_REQUEST_FIELD = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
+# Content-Length is derived, Expect was answered by our server, and the Host is given by the caller.
+
+
+def end_to_end(headers: Fields, drop: frozenset[bytes] = HOP_BY_HOP) -> Fields:
+    """The fields that may travel on: without hop-by-hop ones, what `Connection` names, and names of our own.
+
+    `hydra-*` and `x-hydra-*` are how nodes talk to each other, so they never cross from outside.
+
+    Args:
+        headers: any case of names.
+        drop: lower-case names to remove besides those that `Connection` names.
+
+    Returns:
+        A new list with lower-case names, in the order of `headers`.
+    """
+    fields = lowered(headers)
+    removed = drop | connection_options(fields)
+    return [pair for pair in fields if pair[0] not in removed and not pair[0].startswith((b"hydra-", b"x-hydra-"))]
+
+
+def request_headers(
+    headers: Fields,
+    *,
+    client: str,
+    scheme: str,
+    host: bytes,
+    via: bytes,
+    trusted: bool,
+    add: Fields | tuple[tuple[bytes, bytes], ...] = (),
+) -> Fields:
+    """What an instance is sent for the request of a client.
+
+    Args:
+        headers: the client's fields.
+        client: the address of the peer that sent the request to us.
+        scheme: `http` or `https`, as the client used it.
+        host: the public host the client asked for; kept, because absolute links are made from it.
+        via: our own member of the `Via` list, for example `1.1 node-7f`.
+        trusted: the peer is a proxy of ours, so what it says about the client is kept and continued.
+        add: fields the caller sends on top, for example `hydra-path`; nothing can remove them.
+
+    Returns:
+        A new list without `content-length` and `transfer-encoding`; the sender frames the body it has.
+    """
+    # A name with an underscore reads like its hyphenated twin to many frameworks: `X_Forwarded_For`.
+    kept = [pair for pair in end_to_end(headers, _NOT_A_REQUEST_FIELD) if b"_" not in pair[0]]
+    if not trusted:
+        kept = [pair for pair in kept if pair[0] not in SPOOFABLE and not pair[0].startswith(b"x-forwarded-")]
+    return [
+        (b"host", host),
+        *(_one_hop_less(pair) for pair in kept),
+        *forwarding_fields(kept, client=client, scheme=scheme, host=host),
+        (b"via", via),
+        *add,
+    ]
+
+
+def response_headers(headers: Fields, *, via: bytes = b"") -> Fields:
+    """What a client is sent of an instance's response; `content-length` stays, since it says what will follow.
+
+    Args:
+        headers: the instance's fields.
+        via: our own member of the `Via` list; empty adds none.
+    """
+    kept = end_to_end(headers)
+    if via:
+        kept.append((b"via", via))
+    return kept
+
+
+def loops(headers: Fields, pseudonym: str) -> bool:
+    """Whether the request passed the node with this pseudonym before, or passed more nodes than it can have.
+
+    `Via` lists every intermediary by name (RFC 9110 section 7.6.3); one repetition is a loop. Names are lower-case.
+    """
+    ours = pseudonym.lower().encode("latin-1")
+    members = 0
+    for value in field_values(headers, b"via"):
+        for member in value.lower().split(b","):  # a comma inside a comment makes a member that is nobody's name
+            members += 1
+            if member.split(None, 2)[1:2] == [ours]:  # protocol, received-by, comment
+                return True
+    return members >= MAX_HOPS
+
+
+def hops_are_spent(headers: Fields) -> bool:
+    """Whether `Max-Forwards: 0` forbids to send the request on (RFC 9110 section 7.6.2); lower-case names."""
+    return any(value.strip().isdigit() and int(value[:20]) == 0 for value in field_values(headers, b"max-forwards"))
+
+
+def _one_hop_less(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    name, value = pair
+    if name == b"max-forwards" and value.isdigit() and len(value) < 10:
+        return (name, b"%d" % max(0, int(value) - 1))
+    return pair

@@ -1,0 +1,116 @@
+"""Who answers a request: one decision from one table, made before anything is awaited.
+
+In this order: a known instance's or service's own paths (`/{token}/...`, `/{service}/static/...`); the route table, in
+which the mounted app stands with the same rights as everybody else; a route that was known within the last hour, which
+is unavailable and not unknown; and at last the mounted app, whose 404 is its own.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from hydra_asgi.core.directory.directory_state import DirectoryState
+from hydra_asgi.core.instance import RouteKind, ServiceInstance
+from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.token import parse_token
+
+__all__ = ["Addressed", "Forward", "Local", "Unavailable", "who_answers"]
+
+
+class Addressed(Enum):
+    """What the first segment of a path says besides the path."""
+
+    NOTHING = "nothing"
+    TOKEN = "token"  # noqa: S105 - an instance's name in URLs, no secret
+    """It names one instance; the rest names one of its resources."""
+    SERVICE = "service"
+    """It names a service; the rest, `/static/...`, names one of its files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """The mounted app answers.
+
+    Attributes:
+        known: a route of the app matched; False: nothing did, and the app may say 404.
+        addressed: whether the path's first segment is the app's own address.
+    """
+
+    known: bool
+    addressed: Addressed = Addressed.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Another instance answers.
+
+    Attributes:
+        group: the instances among which the key decides.
+        instance: the one the key picked first.
+        addressed: whether the path's first segment is an address.
+    """
+
+    group: Group
+    instance: ServiceInstance
+    addressed: Addressed = Addressed.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The route is known, and nobody is there to answer it.
+
+    Attributes:
+        service: whose route it is.
+        why: one sentence for the visitor.
+    """
+
+    service: str
+    why: str
+
+
+def who_answers(
+    state: DirectoryState,
+    segments: tuple[str, ...],
+    method: str,
+    *,
+    key: str,
+    kind: RouteKind = RouteKind.HTTP,
+    host: str = "",
+) -> Local | Forward | Unavailable:
+    """Decide.
+
+    Args:
+        state: the directory.
+        segments: the path, split and decoded.
+        method: upper-case.
+        key: the user's weight key; picks the version and the instance.
+        kind: HTTP or WebSocket.
+        host: the request's host.
+    """
+    how, group = _addressed(state, segments) if len(segments) > 1 else (Addressed.NOTHING, None)
+    if group is None:
+        how = Addressed.NOTHING
+        match = state.table.match(segments, method, kind=kind, host=host)
+        if match is not None and match.group.is_drained:
+            return Unavailable(match.service, "takes no requests at the moment")
+        group = match.group if match is not None else None
+    picked = group.pick(key) if group is not None else None
+    if group is not None and picked is not None:
+        own = state.own
+        if own is not None and picked.token == own.token and picked.service == own.service:
+            return Local(known=True, addressed=how)
+        return Forward(group, picked, how)
+    gone = state.departed.match(segments, method, kind=kind, host=host)
+    if gone is not None:
+        return Unavailable(gone.service, "is not available at the moment")
+    return Local(known=False)
+
+
+def _addressed(state: DirectoryState, segments: tuple[str, ...]) -> tuple[Addressed, Group | None]:
+    """Whom a path names by its first segments."""
+    token = parse_token(segments[0])
+    if token is not None and (instance := state.table.by_token(token)) is not None:
+        # A drained instance keeps its sockets and files: draining is about new users.
+        return Addressed.TOKEN, Group.build([replace(instance, weight=1.0)])
+    if segments[1] == "static" and (group := state.table.service(segments[0])) is not None:
+        return Addressed.SERVICE, None if group.is_drained else group
+    return Addressed.NOTHING, None

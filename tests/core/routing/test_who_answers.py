@@ -1,0 +1,119 @@
+"""Who answers a request."""
+
+from dataclasses import replace
+
+from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
+from hydra_asgi.core.instance import Address, Revision, Route, RouteKind, ServiceInstance, Snapshot
+from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
+
+KEY = "a-user"
+
+
+def instance(service: str, port: int, *templates: str, order: int = 1, **more: object) -> ServiceInstance:
+    routes = tuple(Route(template) for template in templates)
+    address = Address("http", "127.0.0.1", port)
+    return replace(
+        ServiceInstance(service, address, routes=routes, token=1_000_000_000 + port, order=order),
+        **more,  # type: ignore[arg-type]  # the tests name fields
+    )
+
+
+SHOP = instance("shop", 1, "/", "/products/{id}", order=1)
+ORDERS = instance("orders", 2, "/orders", "/orders/{id}", order=2)
+
+
+def directory(*instances: ServiceInstance, gone: tuple[ServiceInstance, ...] = ()) -> DirectoryState:
+    return build_state(Snapshot(Revision("e", 1), instances), gone, LocalApp(instances[0]))
+
+
+def ask(state: DirectoryState, path: str, **more: object) -> Local | Forward | Unavailable:
+    segments = tuple(path.removeprefix("/").split("/"))
+    return who_answers(state, segments, "GET", key=KEY, **more)  # type: ignore[arg-type]  # as above
+
+
+def test_own_route_is_served_here() -> None:
+    """A route of the mounted app is served without leaving the process."""
+    assert ask(directory(SHOP, ORDERS), "/products/7") == Local(known=True)
+
+
+def test_foreign_route_is_forwarded() -> None:
+    """A route of another service goes to that service's instances."""
+    decision = ask(directory(SHOP, ORDERS), "/orders/7")
+    assert isinstance(decision, Forward)
+    assert decision.group.pick(KEY) == ORDERS
+    assert decision.instance == ORDERS
+    assert decision.addressed is Addressed.NOTHING
+
+
+def test_older_registration_wins_over_our_own_route() -> None:
+    """The mounted app has no privilege: the older service answers a route that both declare."""
+    older = instance("orders", 2, "/products/{id}", order=0)
+    assert isinstance(ask(directory(SHOP, older), "/products/7"), Forward)
+
+
+def test_other_version_of_our_own_service() -> None:
+    """When the key picks another instance of our own service, the request goes there."""
+    other = instance("shop", 3, "/", order=3, weight=1000.0, version=2)
+    light = replace(SHOP, weight=0.001)
+    assert isinstance(ask(directory(light, other), "/"), Forward)
+
+
+def test_unknown_path_is_the_apps_404() -> None:
+    """Nobody's path reaches the mounted app, whose 404 it is."""
+    assert ask(directory(SHOP, ORDERS), "/nowhere") == Local(known=False)
+
+
+def test_departed_route_is_unavailable() -> None:
+    """A route known within the last hour is unavailable, not unknown."""
+    decision = ask(directory(SHOP, gone=(ORDERS,)), "/orders")
+    assert isinstance(decision, Unavailable)
+    assert decision.service == "orders"
+
+
+def test_drained_service_is_unavailable() -> None:
+    """A service whose weights are all zero takes no requests."""
+    decision = ask(directory(SHOP, replace(ORDERS, weight=0.0)), "/orders")
+    assert isinstance(decision, Unavailable)
+    assert decision.service == "orders"
+
+
+def test_token_names_one_instance() -> None:
+    """`/{token}/...` goes to that instance and nowhere else, drained or not."""
+    drained = replace(ORDERS, weight=0.0)
+    decision = ask(directory(SHOP, drained), f"/{ORDERS.token}/css/one.css")
+    assert isinstance(decision, Forward)
+    assert decision.addressed is Addressed.TOKEN
+    assert [one.address for one in decision.group.order(KEY)] == [ORDERS.address]
+
+
+def test_unknown_token_is_an_ordinary_path() -> None:
+    """Ten digits that name nobody are matched like any path."""
+    digits = instance("numbers", 5, "/{number}/{rest}", order=5)
+    decision = ask(directory(SHOP, digits), "/1999999999/x")
+    assert isinstance(decision, Forward)
+    assert decision.addressed is Addressed.NOTHING
+
+
+def test_static_files_of_services() -> None:
+    """`/{service}/static/...` reaches that service's files; our own are served here."""
+    state = directory(SHOP, ORDERS)
+    foreign = ask(state, "/orders/static/a.css")
+    assert isinstance(foreign, Forward)
+    assert foreign.addressed is Addressed.SERVICE
+    assert ask(state, "/shop/static/a.css") == Local(known=True, addressed=Addressed.SERVICE)
+    assert ask(state, f"/{SHOP.token}/a.css") == Local(known=True, addressed=Addressed.TOKEN)
+
+
+def test_static_of_a_drained_service_falls_through() -> None:
+    """Files of a service that takes no requests are looked up like any other path."""
+    assert ask(directory(SHOP, replace(ORDERS, weight=0.0)), "/orders/static/a.css") == Local(known=False)
+
+
+def test_kind_and_host_are_passed_on() -> None:
+    """A WebSocket route does not answer HTTP, nor a route of one host another host's requests."""
+    chat = replace(ORDERS, routes=(Route("/chat", kind=RouteKind.WEBSOCKET), Route("/only", host="a.test")))
+    state = directory(SHOP, chat)
+    assert ask(state, "/chat") == Local(known=False)
+    assert isinstance(ask(state, "/chat", kind=RouteKind.WEBSOCKET), Forward)
+    assert ask(state, "/only", host="b.test") == Local(known=False)
+    assert isinstance(ask(state, "/only", host="a.test"), Forward)
