@@ -18,8 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.require(PROGRAM, ("fastapi", "jinja2", "quart", "uvicorn"))
     members = site.plan(chosen.port, chosen.store)
     for member in members:
-        options.listen(PROGRAM, member.port).close()
-    supervisor = Supervisor(members, log_level=chosen.log_level, keep_going=chosen.keep_going)
+        options.bind(PROGRAM, member.port).close()
+    supervisor = Supervisor(members, log_level=chosen.log_level, together=chosen.together)
     return run_until_stopped(supervisor.run())
 
 
@@ -45,9 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         help=f"where the shop keeps the directory: {', '.join(options.STORES)} (default: {options.STORES[0]})",
     )
     parser.add_argument(
-        "--keep-going",
+        "--together",
         action="store_true",
-        help="when one process ends, go on with the others (to watch the site do without it)",
+        help="when one process ends, end the others too (otherwise the site does without a service that ends)",
     )
     return parser
 

@@ -50,17 +50,17 @@ class Running:
     log_level: str
 
 
-def run(running: Running, listening: socket.socket) -> int:
+def run(running: Running, bound: socket.socket) -> int:
     """Serve until told to stop; returns the exit code."""
     logging.basicConfig(
         stream=sys.stderr,
         level=running.log_level.upper(),
         format=f"%(asctime)s {running.member.service}/{running.member.version} %(levelname)s %(name)s: %(message)s",
     )
-    return run_until_stopped(_serve(running, listening))
+    return run_until_stopped(_serve(running, bound))
 
 
-async def _serve(running: Running, listening: socket.socket) -> int:
+async def _serve(running: Running, bound: socket.socket) -> int:
     server = uvicorn.Server(
         uvicorn.Config(
             running.app,
@@ -75,7 +75,7 @@ async def _serve(running: Running, listening: socket.socket) -> int:
         threading.Thread(target=_stop_at_end_of_input, args=(server,), daemon=True).start()
     telling = asyncio.create_task(_tell(running, lambda: server.started))
     try:
-        await server.serve(sockets=[listening])
+        await server.serve(sockets=[bound])
     finally:
         telling.cancel()
     return 0 if server.started else STARTUP_FAILURE

@@ -39,7 +39,8 @@ class Supervisor:
     Args:
         members: who is started, in this order.
         log_level: for every child.
-        keep_going: go on while at least one child lives, instead of ending all with the first.
+        together: end all when one has ended. Otherwise the site, once it is ready, does without a service that ends:
+            that is what it is made to show. Without its gateway it always ends.
         join_seconds: how long all may take to join, together.
     """
 
@@ -48,19 +49,19 @@ class Supervisor:
         members: Sequence[Member],
         *,
         log_level: str,
-        keep_going: bool = False,
+        together: bool = False,
         join_seconds: float = JOIN_SECONDS,
     ) -> None:
         self._members = members
         self._log_level = log_level
-        self._keep_going = keep_going
+        self._together = together
         self._join_seconds = join_seconds
         self._children: list[_Child] = []
         self._changed = asyncio.Event()
         self._stopping = False
 
     async def run(self) -> int:
-        """Run the site until it is cancelled or a child ends; returns the exit code."""
+        """Run the site until it is cancelled or cannot go on; returns the exit code."""
         tasks: set[asyncio.Task[None]] = set()
         try:
             if not await self._start_all(tasks):
@@ -118,7 +119,7 @@ class Supervisor:
     async def _all_joined(self, members: Sequence[Member]) -> bool:
         """Wait until all have joined; False when one has ended before."""
         while self._missing(members):
-            if self._living() < len(self._children):
+            if any(child.ended for child in self._children):
                 return False
             self._changed.clear()
             await self._changed.wait()
@@ -132,15 +133,12 @@ class Supervisor:
         return [member for member in members if member not in listed or not reports.get(member, nothing).joined]
 
     async def _watch(self) -> int:
-        """Wait until a child has ended, or the last one; returns the exit code."""
-        enough = 1 if self._keep_going else len(self._children)
-        while self._living() >= enough:
+        """Wait until the gateway has ended, or anybody if they live together; returns the exit code."""
+        vital = self._children if self._together else self._children[:1]
+        while not any(child.ended for child in vital):
             self._changed.clear()
             await self._changed.wait()
         return 1
-
-    def _living(self) -> int:
-        return sum(not child.ended for child in self._children)
 
     async def _stop(self) -> None:
         """End the services, then the gateway."""

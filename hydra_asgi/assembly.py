@@ -19,6 +19,7 @@ from hydra_asgi.control.guard import Guard
 from hydra_asgi.control.plane import ControlPlane, ReadyState
 from hydra_asgi.control.registration import RegistrationDesk
 from hydra_asgi.core.directory.directory_state import LocalApp
+from hydra_asgi.core.directory.lease_times import BEAT_SECONDS
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.fragments.fragment_lending import allowed_names
@@ -91,6 +92,7 @@ def assemble(
     ready: Callable[[], ReadyState],
     on_overview: Callable[[Overview], None],
     fragments: Callable[[FragmentSource], FragmentSource],
+    is_complete: bool = False,
 ) -> Parts:
     """Build the parts of a node; nothing runs yet.
 
@@ -104,9 +106,10 @@ def assemble(
         ready: what `/h/ready` says.
         on_overview: takes each overview that a gateway sends to a service.
         fragments: may replace the source of a page's fragments, asked for each page.
+        is_complete: the store lists the whole site from the start, so that nobody has to be waited for.
     """
     return _Assembly(options, own, declarations, store, upstream, prober or NetworkProber()).build(
-        ready, on_overview, fragments
+        ready, on_overview, fragments, first_load_seconds=0.0 if is_complete else BEAT_SECONDS
     )
 
 
@@ -134,8 +137,12 @@ class _Assembly:
         ready: Callable[[], ReadyState],
         on_overview: Callable[[Overview], None],
         replaced: Callable[[FragmentSource], FragmentSource],
+        *,
+        first_load_seconds: float,
     ) -> Parts:
-        directory = Directory(self.store, local=self._local) if self.options.gateway else None
+        directory: Directory | None = None
+        if self.options.gateway:
+            directory = Directory(self.store, local=self._local, first_load_seconds=first_load_seconds)
         local = self._local_fragments(lambda: mounted)
         remote = self._remote_fragments(directory)
         fragments = FragmentRouter(self.options.service, local, remote)

@@ -4,6 +4,7 @@
     ├── ConfigurationError    the operator: an option or an environment variable is wrong
     ├── TemplateError         the author of a route: a path template we cannot accept
     ├── BindingError          the author of a page: an import or export list we cannot read
+    ├── LendingError          the author of a page: a value that fragments cannot be lent, or a request of no page
     ├── PickError             the author of a page: too large or too deep to take one element out of it
     ├── RefusedError          the caller of the control plane: refused with a status and a reason
     ├── UpstreamError         the network or another instance; carries a closed `ErrorKind`
@@ -20,6 +21,7 @@ __all__ = [
     "BindingError",
     "ConfigurationError",
     "HydraError",
+    "LendingError",
     "PickError",
     "RefusedError",
     "ResponseCutError",
@@ -43,6 +45,10 @@ class TemplateError(HydraError, ValueError):
 
 class BindingError(HydraError, ValueError):
     """An `imports` or `exports` list is not a list of names with optional aliases."""
+
+
+class LendingError(HydraError, ValueError):
+    """A page lends its fragments a value that cannot travel to them, or lends where there is no page."""
 
 
 class PickError(HydraError):

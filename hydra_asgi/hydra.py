@@ -2,27 +2,38 @@
 
 import asyncio
 import contextlib
-import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, TypeVar, cast
 from urllib.parse import quote
 
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from asgiref.typing import (
+    ASGI3Application,
+    ASGIReceiveCallable,
+    ASGISendCallable,
+    HTTPScope,
+    Scope,
+    WebSocketScope,
+)
 
 from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
+from hydra_asgi.background import Background
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.directory.overview import Overview
-from hydra_asgi.options import read_options
+from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.routing.own_path import own_path
+from hydra_asgi.options import Options, read_options
 from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
 from hydra_asgi.service.attributes import attributes_of
 from hydra_asgi.service.declarations import Declarations
+from hydra_asgi.service.lending import lend, lendable
+from hydra_asgi.stage import Stage
 
 __all__ = ["Hydra", "State"]
-
-logger = logging.getLogger("hydra_asgi")
 
 State = Literal["stopped", "starting", "registered", "unregistered", "draining"]
 
@@ -116,7 +127,8 @@ class Hydra:
         self._own = OwnApp(self.options, self.declarations)
         self._received = Overview()
         self._replacement: FragmentSource | None = None
-        self._run: _Run | None = None
+        self._stage: Stage | None = None
+        self._run: Background | None = None
         self._is_draining = False
         self.control: ASGI3Application = self._control
 
@@ -177,6 +189,25 @@ class Hydra:
         """
         return attributes_of(request)
 
+    def lend(self, request: object, /, **values: object) -> None:
+        """Let the fragments of this page import values, as `<m:fragment ... imports="dob">` asks for them.
+
+        A handler calls it before it answers; a name that was lent before gets the new value. Fragments see values as
+        they come back from JSON: a tuple as a list. Where the middleware is switched off, it does nothing.
+
+        Args:
+            request: the page's request, of FastAPI, Starlette or Quart, or its ASGI scope.
+            values: the values by their names.
+
+        Raises:
+            LendingError: a value has no form in JSON, a name cannot be imported, or the request is not one for a
+                page of the mounted app.
+            TypeError: it is no request.
+        """
+        lent = lendable(values)
+        if self.options.enabled:
+            lend(request, lent)
+
     def asset(self, path: str) -> str:
         """The URL of a file in this app's `/static/` folder, right wherever the page is served from."""
         file = quote(path.lstrip("/"))
@@ -210,11 +241,14 @@ class Hydra:
             ConfigurationError: the app cannot be read, or is not known.
         """
         if app is not None:
-            self._own.reveal(app)
-        if self.running is None and self.options.enabled:
+            self.reveal(app)
+        if not self.options.enabled:
+            return
+        run, loop = self._run, asyncio.get_running_loop()
+        if run is None or run.loop is not loop:
             self._is_draining = False
-            self._run = _Run(asyncio.get_running_loop(), self._assemble())
-            await self._run.start()
+            run = self._run = self._make_background(loop)
+        await run.start()
 
     async def drain(self) -> None:
         """Leave the site and go on serving what still comes: readiness says 503, no new requests are sent here."""
@@ -236,28 +270,43 @@ class Hydra:
     def running(self) -> Parts | None:
         """The parts of the running node; None when it does not run in this event loop."""
         run = self._run
-        return run.parts if run is not None and run.loop is _loop() else None
+        return run.parts if run is not None and run.is_started and run.loop is _loop() else None
 
-    def mount(self, app: ASGI3Application) -> None:
-        """Take the app that a middleware wraps."""
-        self._own.mount(app)
+    @property
+    def instance(self) -> ServiceInstance:
+        """What the site is told about this process.
 
-    def learn(self, scope: Mapping[str, Any]) -> None:
-        """Take from a real scope what it says about the app."""
-        self._own.learn(scope)
-
-    async def join(self, scope: Mapping[str, Any]) -> Parts:
-        """Start with a first request, where no lifespan has done so."""
-        self._own.learn(scope)
-        await self.start()
-        parts = self.running
-        assert parts is not None  # noqa: S101 - start() has just set it, in this loop
-        return parts
+        Raises:
+            ConfigurationError: the app is not known yet, or its routes or declarations cannot be used.
+        """
+        return self._own.instance
 
     @property
     def store(self) -> Store:
         """The store of this node's directory."""
         return self._store
+
+    def mount(self, app: ASGI3Application) -> None:
+        """Take the app that a middleware wraps."""
+        self._own.mount(app)
+
+    def reveal(self, app: object) -> None:
+        """Take the framework's app object, whose routes can be read; it is there before the middleware is built."""
+        self._own.reveal(app)
+
+    def learn(self, scope: Mapping[str, Any]) -> None:
+        """Take from a real scope what it says about the app."""
+        self._own.learn(scope)
+
+    async def serve(
+        self, scope: HTTPScope | WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer one request of the site; the first one starts the node, where no lifespan has done so."""
+        if not self._own.has_met_request:
+            self.learn(cast("dict[str, Any]", scope))
+        parts = self.running or await self._started()
+        is_control = scope["type"] == "http" and own_path(cast("dict[str, Any]", scope)).startswith("/h/")
+        await (parts.control if is_control else parts.front)(scope, receive, send)
 
     @contextlib.contextmanager
     def fragments_from(self, source: FragmentSource) -> Iterator[None]:
@@ -268,18 +317,54 @@ class Hydra:
         finally:
             self._replacement = before
 
-    def _assemble(self) -> Parts:
-        upstream: Upstream = make_upstream(self._given_upstream)
+    @contextlib.contextmanager
+    def staged(self, stage: Stage, address: Address) -> Iterator[None]:
+        """Live on a stage meanwhile: in the site that it shows, without background work and without a network.
+
+        A node that runs already goes on in the background, and answers again when it leaves the stage.
+
+        Args:
+            stage: the site.
+            address: where the stage reaches this node.
+        """
+        before = self.options, self._stage, self._run, self._is_draining
+        self._move(stage.options(self.options, address), stage, None, is_draining=False)
+        try:
+            yield
+        finally:
+            options, outside, run, is_draining = before
+            self._move(options, outside, run, is_draining=is_draining)
+
+    def _move(self, options: Options, stage: Stage | None, run: Background | None, *, is_draining: bool) -> None:
+        self.options, self._stage, self._run, self._is_draining = options, stage, run, is_draining
+        self._own.follow(options)
+
+    async def _started(self) -> Parts:
+        await self.start()
+        parts = self.running
+        assert parts is not None  # noqa: S101 - start() has just seen to it, in this loop
+        return parts
+
+    def _make_background(self, loop: asyncio.AbstractEventLoop) -> Background:
+        stage = self._stage
+        if stage is None:
+            return Background(loop, self._assemble(self._store, make_upstream(self._given_upstream)))
+        store = make_store("memory://")
+        parts = replace(self._assemble(store, stage.upstream, is_complete=True), registrars=())
+        return Background(loop, parts, prepare=partial(stage.fill, store), works=False)
+
+    def _assemble(self, store: Store, upstream: Upstream, *, is_complete: bool = False) -> Parts:
         return assemble(
             self.options,
             self._own,
             self.declarations,
-            store=self._store,
+            store=store,
             upstream=upstream,
             prober=self._prober,
             ready=self._ready,
             on_overview=self._receive,
             fragments=lambda source: self._replacement or source,
+            is_complete=is_complete,
         )
 
     def _receive(self, overview: Overview) -> None:
@@ -298,52 +383,8 @@ class Hydra:
 
     async def _control(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """The control plane as an app of its own, to be served on an inner listener."""
-        parts = self.running
-        if parts is None:
-            await self.start()
-            parts = self.running
-        assert parts is not None  # noqa: S101 - start() has just set it, in this loop
+        parts = self.running or await self._started()
         await parts.control(scope, receive, send)
-
-
-class _Run:
-    """The background work of a node in one event loop."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, parts: Parts) -> None:
-        self.loop = loop
-        self.parts = parts
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    async def start(self) -> None:
-        if (directory := self.parts.directory) is not None:
-            await directory.refresh()
-            self._begin("directory", directory.run())
-        for registrar in self.parts.registrars:
-            self._begin(f"registrar {id(registrar)}", registrar.run())
-
-    async def leave(self) -> None:
-        """Stop beating first: a beat after the farewell would register again."""
-        await self._cancel([name for name in self._tasks if name.startswith("registrar")])
-        await asyncio.gather(*(registrar.unregister() for registrar in self.parts.registrars))
-
-    async def end(self) -> None:
-        await self._cancel(list(self._tasks))
-        await self.parts.upstream.close()
-
-    def _begin(self, name: str, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            try:
-                await work
-            except Exception:
-                logger.exception("the %s ended; this node cannot be trusted any more", name)
-
-        self._tasks[name] = self.loop.create_task(run(), name=f"hydra {name}")
-
-    async def _cancel(self, names: list[str]) -> None:
-        tasks = [self._tasks.pop(name) for name in names]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:

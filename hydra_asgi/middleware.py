@@ -4,7 +4,6 @@ from typing import Any, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
-from hydra_asgi.core.routing.own_path import own_path
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.lifespan import run_lifespan
 
@@ -36,9 +35,7 @@ class HydraMiddleware:
         elif scope["type"] == "lifespan":
             hydra.learn(cast("dict[str, Any]", scope))
             await run_lifespan(self.app, scope, receive, send, start=hydra.start, stop=hydra.stop)
-        elif scope["type"] in ("http", "websocket"):
-            parts = hydra.running or await hydra.join(cast("dict[str, Any]", scope))
-            is_control = scope["type"] == "http" and own_path(cast("dict[str, Any]", scope)).startswith("/h/")
-            await (parts.control if is_control else parts.front)(scope, receive, send)
+        elif scope["type"] == "http" or scope["type"] == "websocket":
+            await hydra.serve(scope, receive, send)
         else:
             await self.app(scope, receive, send)

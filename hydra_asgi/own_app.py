@@ -20,8 +20,6 @@ logger = logging.getLogger("hydra_asgi")
 _NOWHERE = Address("http", "127.0.0.1", 0)
 """The address of an app that nobody but its own process asks."""
 
-_SCOPE_KEYS = ("app", "state")
-"""What a framework needs in every scope of its app, beside what describes the request."""
 
 
 class OwnApp:
@@ -41,7 +39,8 @@ class OwnApp:
         self._discovery: Discovery | None = None
         self._instance: ServiceInstance | None = None
         self.root_path = ""
-        self.base: Mapping[str, Any] = {}
+        self.base: dict[str, Any] = {}
+        self.has_met_request = False
 
     @property
     def app(self) -> ASGI3Application:
@@ -61,12 +60,27 @@ class OwnApp:
             self._framework = framework
             self._forget()
 
+    def follow(self, options: Options) -> None:
+        """Take other options: what the site is told is made anew from them."""
+        self._options = options
+        self._forget()
+
     def learn(self, scope: Mapping[str, Any]) -> None:
-        """Take from a real scope what scopes of our own making need too."""
+        """Take from a real scope what scopes of our own making need too.
+
+        The app's state comes from its lifespan alone: that of a request holds what was found out about one visitor.
+        Where the app is mounted only a request can tell.
+        """
         if scope.get("app") is not None:
             self.reveal(scope["app"])
-        self.base = {name: scope[name] for name in _SCOPE_KEYS if name in scope}
-        self.root_path = str(scope.get("root_path", "")).rstrip("/")
+            self.base["app"] = scope["app"]
+        if scope["type"] == "lifespan":
+            self.base.pop("state", None)
+            if "state" in scope:
+                self.base["state"] = scope["state"]
+        else:
+            self.has_met_request = True
+            self.root_path = str(scope.get("root_path", "")).rstrip("/")
 
     @property
     def discovery(self) -> Discovery:

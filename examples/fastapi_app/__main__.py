@@ -14,7 +14,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read the options and serve; returns the exit code."""
     chosen = _parser().parse_args(arguments)
     options.require(PROGRAM, ("fastapi", "jinja2", "uvicorn"))
-    listening = options.listen(PROGRAM, chosen.port)
+    bound = options.bind(PROGRAM, chosen.port)
 
     from examples.fastapi_app.app import create_app  # after the options, so that --help needs no extra
     from examples.member import Running, run
@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     running = Running(
         member, app, app.state.hydra, gateway=True, supervised=chosen.supervised, log_level=chosen.log_level
     )
-    return run(running, listening)
+    return run(running, bound)
 
 
 def _parser() -> argparse.ArgumentParser:

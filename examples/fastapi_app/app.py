@@ -38,15 +38,13 @@ def create_app(**role: Any) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     templates = _templates(hydra)
 
-    # Plain functions run in a thread, so rendering a template never holds up the pages of others.
-
     @app.api_route("/", methods=READ, response_class=HTMLResponse)
     @hydra.menu("main", label="Shop")
-    def home(request: Request) -> Response:
+    async def home(request: Request) -> Response:
         return templates.TemplateResponse(request, "home.html", {"products": PRODUCTS})
 
     @app.api_route("/products/{product_id}", methods=READ, response_class=HTMLResponse)
-    def product(request: Request, product_id: str) -> Response:
+    async def product(request: Request, product_id: str) -> Response:
         found = find(product_id)
         if found is None:
             raise HTTPException(404)
@@ -54,7 +52,7 @@ def create_app(**role: Any) -> FastAPI:
         return templates.TemplateResponse(request, "product.html", {"product": found, "others": others})
 
     @app.exception_handler(404)
-    def not_found(request: Request, error: Exception) -> Response:
+    async def not_found(request: Request, error: Exception) -> Response:
         return templates.TemplateResponse(request, "not_found.html", status_code=404)
 
     return app

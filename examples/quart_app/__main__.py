@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     options.require(PROGRAM, ("jinja2", "quart", "uvicorn"))
     port = chosen.port or site.PORT + chosen.version
-    listening = options.listen(PROGRAM, port)
+    bound = options.bind(PROGRAM, port)
 
     from examples.member import Running, run  # after the options, so that --help needs no extra
     from examples.quart_app.app import create_app
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         supervised=chosen.supervised,
         log_level=chosen.log_level,
     )
-    return run(running, listening)
+    return run(running, bound)
 
 
 def _parser() -> argparse.ArgumentParser:

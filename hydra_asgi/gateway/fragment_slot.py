@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hydra_asgi.core.fragment import FragmentCause
-from hydra_asgi.core.fragment_tag import FragmentTag
+from hydra_asgi.core.html.fragment_tag import FragmentTag
 
 __all__ = ["Fallback", "FragmentSlot", "Piece"]
 

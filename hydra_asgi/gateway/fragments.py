@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, M
 from dataclasses import replace
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragment_html import prefix_assets, strip_placeholders
 from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
 from hydra_asgi.core.fragments.fragment_tally import AnswerTally
+from hydra_asgi.core.html.fragment_html import prefix_assets, strip_placeholders
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest

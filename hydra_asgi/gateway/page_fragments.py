@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from hydra_asgi.core.fragment import FragmentCause, PageContext
-from hydra_asgi.core.fragment_tag import FragmentTag
-from hydra_asgi.core.scanner import TAG_NAME, Event, Scanner, TagClosed, TagOpened, Text
+from hydra_asgi.core.html.fragment_tag import FragmentTag
+from hydra_asgi.core.html.scanner import TAG_NAME, Event, Scanner, TagClosed, TagOpened, Text
 from hydra_asgi.gateway.fragment_ask import FragmentAsk
 from hydra_asgi.gateway.fragment_slot import Fallback, FragmentSlot, Piece
 from hydra_asgi.ports import FragmentSource
@@ -130,15 +130,13 @@ class PageFragments:
 
     def _settle(self, slot: FragmentSlot) -> None:
         self._asked.pop(slot, None)
-        if slot.html is not None:
-            slot.pieces = [slot.html]
-        else:
-            slot.pieces = self._fallback(slot)
-        self._changed()
-        if slot.html is None:
-            seconds = max(0.0, self._loop.time() - slot.seen)
-            cause = slot.cause or FragmentCause.FAILED
-            self._on_fallback(Fallback(slot.tag.service, slot.tag.ref, cause, slot.detail, seconds))
+        try:
+            if slot.cause is not None:
+                seconds = max(0.0, self._loop.time() - slot.seen)
+                self._on_fallback(Fallback(slot.tag.service, slot.tag.ref, slot.cause, slot.detail, seconds))
+        finally:  # a page that nobody finishes would be worse than a hook that raises
+            slot.pieces = self._fallback(slot) if slot.html is None else [slot.html]
+            self._changed()
 
     def _fallback(self, slot: FragmentSlot) -> list[Piece]:
         """The tag's body, composed in its turn: what it asks for is asked for only now."""

@@ -16,7 +16,7 @@ from hydra_asgi.core.headers.page_headers import (
     fragment_codec,
     may_compose,
 )
-from hydra_asgi.core.scanner import Scanner, TagOpened
+from hydra_asgi.core.html.scanner import Scanner, TagOpened
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.fragment_slot import Fallback, FragmentSlot, Piece
 from hydra_asgi.gateway.page_fragments import ComposeLimits, PageFragments, SlotReader

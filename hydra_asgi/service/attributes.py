@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra_asgi.core.fragment import FragmentQuestion
 
-__all__ = ["ATTRIBUTES", "FragmentRequest", "attributes_of", "imported_attributes"]
+__all__ = ["ATTRIBUTES", "FragmentRequest", "attributes_of", "imported_attributes", "scope_of"]
 
 ATTRIBUTES = "hydra.attributes"
 """The scope key."""
@@ -58,8 +58,21 @@ def attributes_of(request: object) -> Mapping[str, object]:
     """
     if isinstance(request, FragmentRequest):
         return request.attributes
+    found = scope_of(request, "attributes").get(ATTRIBUTES)
+    return found if isinstance(found, Mapping) else _NOTHING
+
+
+def scope_of(request: object, asker: str) -> Mapping[str, Any]:
+    """The ASGI scope behind whatever a handler has at hand.
+
+    Args:
+        request: a request of Starlette, FastAPI or Quart, an ASGI scope, or a `FragmentRequest`.
+        asker: the public call that wants it, for the message.
+
+    Raises:
+        TypeError: it is none of these.
+    """
     scope = request if isinstance(request, Mapping) else getattr(request, "scope", None)
     if not isinstance(scope, Mapping):
-        raise TypeError(f"attributes() wants a request or an ASGI scope, not {type(request).__name__}")
-    found = scope.get(ATTRIBUTES)
-    return found if isinstance(found, Mapping) else _NOTHING
+        raise TypeError(f"{asker}() wants a request or an ASGI scope, not {type(request).__name__}")
+    return scope

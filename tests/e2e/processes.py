@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-__all__ = ["SERVERS", "Process", "free_port", "server_command", "wait_until"]
+__all__ = ["SERVERS", "Process", "all_of", "free_port", "is_free", "server_command", "wait_until"]
 
 ROOT = Path(__file__).parents[2]
 SERVERS = ("uvicorn", "granian", "hypercorn")
@@ -22,6 +22,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of the loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def wait_until(condition: object, what: str, seconds: float = 15.0) -> None:
@@ -52,10 +58,17 @@ class Process:
     """A child process with its output in a file; ended when the context is left, however the test went."""
 
     def __init__(
-        self, command: Sequence[str], log: Path, *, port: int | None = None, env: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        errors: Path | None = None,
     ) -> None:
         self.command = list(command)
         self.log = log
+        self.errors = errors or log
         self.port = port
         self._env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
         self._child: subprocess.Popen[bytes] | None = None
@@ -69,10 +82,14 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
+    @property
+    def error_output(self) -> str:
+        return self.errors.read_text(errors="replace")
+
     def start(self) -> Self:
-        with self.log.open("ab") as output:
+        with self.log.open("ab") as output, self.errors.open("ab") as errors:
             self._child = subprocess.Popen(
-                self.command, cwd=ROOT, env=self._env, stdout=output, stderr=output, start_new_session=True
+                self.command, cwd=ROOT, env=self._env, stdout=output, stderr=errors, start_new_session=True
             )
         if self.port is not None:
             wait_until(self.is_listening, f"{self.command} listens on {self.port}\n{self.output}")

@@ -28,8 +28,8 @@ def pretend(service: str, version: int, *arguments: str) -> Member:
     return Member(service, version, 9, "tests.examples.pretend_member", arguments)
 
 
-def supervisor(*members: Member, keep_going: bool = False, join_seconds: float = 15.0) -> Supervisor:
-    return Supervisor(members, log_level="warning", keep_going=keep_going, join_seconds=join_seconds)
+def supervisor(*members: Member, together: bool = False, join_seconds: float = 15.0) -> Supervisor:
+    return Supervisor(members, log_level="warning", together=together, join_seconds=join_seconds)
 
 
 @pytest.fixture
@@ -144,12 +144,13 @@ def test_a_port_that_may_not_be_had_is_named(
 ) -> None:
     """A port that the system refuses for another reason is named with that reason."""
 
-    def refuse(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
+    class Refused(socket.socket):
+        def bind(self, _: object, /) -> None:
+            raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(socket, "create_server", refuse)
+    monkeypatch.setattr(socket, "socket", Refused)
     with pytest.raises(SystemExit):
-        options.listen("program", 80)
+        options.bind("program", 80)
     assert "port 80 on 127.0.0.1 cannot be had: Permission denied" in capsys.readouterr().err
 
 
@@ -255,8 +256,10 @@ async def test_who_does_not_register_in_time_is_named(capsys: pytest.CaptureFixt
 
 @pytest.mark.usefixtures("_at_root")
 @pytest.mark.parametrize(("exits", "named"), [("3", "exit code 3\n"), ("-9", "exit code -9 (SIGKILL)\n")])
-async def test_a_child_that_dies_ends_the_site(exits: str, named: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """When a child ends, standard error says which and how, the others end too, and the exit code is 1."""
+async def test_a_child_that_dies_before_all_have_joined_ends_the_site(
+    exits: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A child that ends before the site is ready is named with its exit code; the others end too, with code 1."""
     code = await supervisor(
         pretend("shop", 1, "--says", GATEWAY_SEES_ALL), pretend("orderService", 2, "--exits", exits)
     ).run()
@@ -268,15 +271,16 @@ async def test_a_child_that_dies_ends_the_site(exits: str, named: str, capsys: p
 
 
 @pytest.mark.usefixtures("_at_root")
-async def test_keep_going_lasts_until_the_last_child(
-    capsys: pytest.CaptureFixture[str], eventually: Callable[..., object]
+@pytest.mark.parametrize("together", [False, True])
+async def test_the_site_does_without_a_service_but_not_without_its_gateway(
+    together: bool, capsys: pytest.CaptureFixture[str], eventually: Callable[..., object]
 ) -> None:
-    """With --keep-going the site outlives a child, so that one can watch it do without."""
+    """A service that ends is named and the site goes on, unless all shall end together; the gateway ends it always."""
     running = asyncio.create_task(
         supervisor(
             pretend("shop", 1, "--says", GATEWAY_SEES_ALL),
             pretend("orderService", 1, "--says", JOINED),
-            keep_going=True,
+            together=together,
         ).run()
     )
     out, err = "", ""
@@ -291,9 +295,13 @@ async def test_keep_going_lasts_until_the_last_child(
     shop_pid, orders_pid = (int(row.split()[-1]) for row in out.splitlines()[1:-1])
     os.kill(orders_pid, signal.SIGKILL)
     await eventually(lambda: read() and "orderService version 1" in err)
-    assert not running.done()
-    os.kill(shop_pid, signal.SIGKILL)
+    if not together:
+        os.kill(shop_pid, 0)
+        assert not running.done()
+        os.kill(shop_pid, signal.SIGKILL)
     assert await running == 1
+    read()
+    assert ("shop version 1" in err) is not together
 
 
 @pytest.mark.usefixtures("_at_root")

@@ -3,7 +3,7 @@
 import pytest
 
 from hydra_asgi.core.fragment import FragmentCause
-from hydra_asgi.core.fragment_tag import FragmentTag
+from hydra_asgi.core.html.fragment_tag import FragmentTag
 from hydra_asgi.gateway.fragment_slot import FragmentSlot
 
 

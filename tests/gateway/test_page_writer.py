@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.core.fragment_tag import FragmentTag
+from hydra_asgi.core.html.fragment_tag import FragmentTag
 from hydra_asgi.gateway.fragment_slot import FragmentSlot
 from hydra_asgi.gateway.page_writer import END, PageWriter, body_message
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydra_asgi.core.routing import balance
 from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.routing import balance
 from hydra_asgi.core.routing.balance import POLICIES, Group, equal_share, newest_version_wins
 
 VECTORS = json.loads(Path(__file__).with_name("balance_vectors.json").read_text("utf-8"))

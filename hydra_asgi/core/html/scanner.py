@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from hydra_asgi.core.fragment_tag import FragmentTag, parse_fragment_tag
-from hydra_asgi.core.html_states import HtmlStates, Signal
-from hydra_asgi.core.html_syntax import plain_element
+from hydra_asgi.core.html.fragment_tag import FragmentTag, parse_fragment_tag
+from hydra_asgi.core.html.html_states import HtmlStates, Signal
+from hydra_asgi.core.html.html_syntax import plain_element
 
 __all__ = ["TAG_NAME", "Event", "Scanner", "TagAbandoned", "TagClosed", "TagOpened", "Text"]
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hydra_asgi.core.fragment_html import prefix_assets, strip_placeholders
+from hydra_asgi.core.html.fragment_html import prefix_assets, strip_placeholders
 
 PLACEHOLDER = "$#FRGM-" + "aB3+" * 15
 

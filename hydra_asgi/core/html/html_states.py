@@ -19,10 +19,10 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-from hydra_asgi.core.foreign_content import ForeignContent
-from hydra_asgi.core.html_grammar import FOREIGN_PREFIXES, grammar_for
-from hydra_asgi.core.html_syntax import ATTRIBUTES
-from hydra_asgi.core.html_text import SWITCHING, TextState, text_after
+from hydra_asgi.core.html.foreign_content import ForeignContent
+from hydra_asgi.core.html.html_grammar import FOREIGN_PREFIXES, grammar_for
+from hydra_asgi.core.html.html_syntax import ATTRIBUTES
+from hydra_asgi.core.html.html_text import SWITCHING, TextState, text_after
 
 __all__ = ["HtmlStates", "Signal"]
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Self
 
-from hydra_asgi.core.html_syntax import any_of
+from hydra_asgi.core.html.html_syntax import any_of
 
 __all__ = ["FastPath"]
 
@@ -20,6 +20,8 @@ _WINDOW: Final = 8192
 
 _ORDINARY: Final = bytes(set(range(256)) - set(b"<>=\"'"))
 _OPEN_QUOTE: Final = re.compile(rb"=(?:\"[^\">]*+>|'[^'>]*+>)")
+_COMMENT: Final = re.compile(rb"<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>)")
+"""A whole comment (13.2.5.43 to 13.2.5.52); pages have more of them than of anything else that is special."""
 
 
 class FastPath:
@@ -40,7 +42,7 @@ class FastPath:
         return cls(re.compile(f"<(?:[!?]|{any_of([wanted, *switching])}|/{any_of([wanted])})".encode()))
 
     def skip(self, buffer: bytes, position: int, end: int) -> tuple[int, int]:
-        """Go forward in content as far as the windows are tame.
+        """Go forward in content as far as the windows are tame, whole comments included.
 
         Returns:
             The position reached, and up to where nothing is gained by trying again.
@@ -52,11 +54,17 @@ class FastPath:
             if stop < 0:
                 position = limit
                 continue
-            if stop == position or not _is_tame(buffer[position:stop]):
+            if stop > position:
+                if not _is_tame(buffer[position:stop]):
+                    return position, stop + 1
+                position = stop
+            elif found is None:
                 return position, stop + 1
-            position = stop
-            if found:
-                return position, stop + 1
+            if found is not None:
+                comment = _COMMENT.match(buffer, position, end)
+                if comment is None:
+                    return position, stop + 1
+                position = comment.end()
         return position, position
 
 

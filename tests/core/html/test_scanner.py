@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydra_asgi.core.scanner import Event, Scanner, TagAbandoned, TagClosed, TagOpened, Text
+from hydra_asgi.core.html.scanner import Event, Scanner, TagAbandoned, TagClosed, TagOpened, Text
 
 TAG = b'<m:fragment service="s" ref="r">fallback</m:fragment>'
 START = b'<m:fragment service="s" ref="r">'
@@ -97,6 +97,7 @@ def test_a_tag_is_told_with_its_attributes_and_body() -> None:
         (b"</>", b""),
         (b"<", b""),
         (b"<svg></p><![CDATA[>", b"</svg>"),
+        (b"<svg><!-->", b"</svg>"),
         (b"</ a>", b""),
         (b"<svg><![CDATA[>]]>", b"</svg>"),
         (b"<svg><title>", b"</title></svg>"),

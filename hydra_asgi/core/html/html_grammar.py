@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Final, NamedTuple
 
-from hydra_asgi.core.foreign_content import FOREIGN_NAMES
-from hydra_asgi.core.html_fast_path import FastPath
-from hydra_asgi.core.html_syntax import ordinary_markup
-from hydra_asgi.core.html_text import SWITCHING
+from hydra_asgi.core.html.foreign_content import FOREIGN_NAMES
+from hydra_asgi.core.html.html_fast_path import FastPath
+from hydra_asgi.core.html.html_syntax import ordinary_markup
+from hydra_asgi.core.html.html_text import SWITCHING
 
 __all__ = ["FOREIGN_PREFIXES", "Grammar", "grammar_for"]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydra_asgi.core.binding import Binding
-from hydra_asgi.core.fragment_tag import MAX_ATTRIBUTES, parse_fragment_tag
+from hydra_asgi.core.html.fragment_tag import MAX_ATTRIBUTES, parse_fragment_tag
 
 
 def test_service_and_ref_are_read() -> None:

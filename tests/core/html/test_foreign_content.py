@@ -2,7 +2,7 @@
 
 import pytest
 
-from hydra_asgi.core.foreign_content import ForeignContent
+from hydra_asgi.core.html.foreign_content import ForeignContent
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""How many requests are worked on at a time, for each service and for all, and who waits for a place.
+
+Decisions only: the caller holds the clocks and wakes whoever is let in. A service that is slow fills its own places
+and its own queue and nobody else's, as the bulkheads of a ship keep the water in one room. Waiting is first come,
+first served within a service; services whose turn a freed place is take it by turns.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+__all__ = ["Admission", "Limits", "Places"]
+
+T = TypeVar("T", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The sizes.
+
+    Attributes:
+        total: requests at a time, of all services together.
+        service: requests at a time, of one service.
+        queue: requests that may wait for a place, of one service.
+        queue_seconds: how long each of them may wait.
+    """
+
+    total: int = 4000
+    service: int = 1000
+    queue: int = 100
+    queue_seconds: float = 1.0
+
+
+class Admission(Enum):
+    """What becomes of a request that wants a place."""
+
+    ADMITTED = "admitted"
+    QUEUED = "queued"
+    REFUSED = "refused"
+
+
+class Places(Generic[T]):
+    """The places and the queues. A ticket names a request that waits.
+
+    Args:
+        limits: the sizes.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._taken_by_all = 0
+        self._taken: dict[str, int] = {}
+        # A dict is a queue from whose middle one can leave. Services in the order of their turn, none empty.
+        self._queues: dict[str, dict[T, None]] = {}
+
+    def taken(self, service: str) -> int:
+        """How many places a service has now."""
+        return self._taken.get(service, 0)
+
+    def waiting(self, service: str) -> int:
+        """How many of its requests wait."""
+        return len(self._queues.get(service, ()))
+
+    def enter(self, service: str, ticket: T) -> Admission:
+        """Ask for a place. Whoever is queued waits for `leave` to name its ticket, or gives up."""
+        if self._has_room(service):
+            # Nobody can be waiting: whoever could have taken this place would have been let in when it became free.
+            self._take(service)
+            return Admission.ADMITTED
+        queue = self._queues.get(service, {})
+        if len(queue) >= self._limits.queue:
+            return Admission.REFUSED
+        queue[ticket] = None
+        self._queues[service] = queue
+        return Admission.QUEUED
+
+    def leave(self, service: str) -> T | None:
+        """Give a place back. Returns the ticket that has it now: one free place lets in one at most."""
+        self._taken_by_all -= 1
+        left = self._taken[service] - 1
+        if left:
+            self._taken[service] = left
+        else:
+            del self._taken[service]
+        following = next((name for name in self._queues if self._has_room(name)), None)
+        return None if following is None else self._let_in(following)
+
+    def give_up(self, service: str, ticket: T) -> bool:
+        """Stop waiting. False: the ticket was let in already, and its place has to be given back."""
+        queue = self._queues.get(service)
+        if queue is None or ticket not in queue:
+            return False
+        del queue[ticket]
+        if not queue:
+            del self._queues[service]
+        return True
+
+    def _has_room(self, service: str) -> bool:
+        return self._taken_by_all < self._limits.total and self.taken(service) < self._limits.service
+
+    def _take(self, service: str) -> None:
+        self._taken_by_all += 1
+        self._taken[service] = self.taken(service) + 1
+
+    def _let_in(self, service: str) -> T:
+        queue = self._queues.pop(service)
+        ticket = next(iter(queue))
+        del queue[ticket]
+        if queue:
+            self._queues[service] = queue  # behind the others: its turn was now
+        self._take(service)
+        return ticket
