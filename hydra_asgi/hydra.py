@@ -19,8 +19,8 @@ from asgiref.typing import (
 )
 
 from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
-from hydra_asgi.background import Background
 from hydra_asgi.backends.selectolax_picker import check_selector
+from hydra_asgi.background import Background
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Address, ServiceInstance

@@ -1,13 +1,20 @@
 """Mounts a node in an ASGI app: pure ASGI, so it neither buffers nor hides disconnects."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
+from hydra_asgi.discovery.discover import is_framework
+from hydra_asgi.discovery.peek import peek
+from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.lifespan import run_lifespan
 
-__all__ = ["HydraMiddleware"]
+__all__ = ["HydraMiddleware", "node_of"]
+
+_SCOPE_TYPES = frozenset({"lifespan", "http", "websocket"})
+"""Whatever else a server may come up with is the app's own business."""
 
 
 class HydraMiddleware:
@@ -30,12 +37,24 @@ class HydraMiddleware:
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve one scope."""
         hydra = self.hydra
-        if not hydra.options.enabled:
+        if not hydra.options.enabled or scope["type"] not in _SCOPE_TYPES:
             await self.app(scope, receive, send)
         elif scope["type"] == "lifespan":
             hydra.learn(cast("dict[str, Any]", scope))
             await run_lifespan(self.app, scope, receive, send, start=hydra.start, stop=hydra.stop)
-        elif scope["type"] == "http" or scope["type"] == "websocket":
-            await hydra.serve(scope, receive, send)
         else:
-            await self.app(scope, receive, send)
+            await hydra.serve(scope, receive, send)
+
+
+def node_of(app: object) -> Hydra | None:
+    """The node that is mounted on an app: around it, inside it, or in the framework's own list of middleware."""
+    for wrapper in (*wrapped_by(app), *framework_apps(app, is_framework)):
+        if isinstance(wrapper, HydraMiddleware):
+            return wrapper.hydra
+        entries = peek(wrapper, "user_middleware")
+        for entry in entries if isinstance(entries, list) else ():
+            options = peek(entry, "kwargs")
+            if isinstance(options, Mapping) and isinstance(options.get("hydra"), Hydra):
+                given: Hydra = options["hydra"]
+                return given
+    return None

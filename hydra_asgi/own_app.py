@@ -21,7 +21,6 @@ _NOWHERE = Address("http", "127.0.0.1", 0)
 """The address of an app that nobody but its own process asks."""
 
 
-
 class OwnApp:
     """The mounted app and what was declared about it.
 

@@ -30,9 +30,13 @@ ARROWS: dict[str, set[str]] = {
     "assembly": {
         "core", "errors", "ports", "gateway", "control", "service", "backends", "options", "own_app",
     },
-    "hydra": {"assembly", "backends", "core", "control", "options", "own_app", "ports", "service"},
-    "middleware": {"hydra", "core", "lifespan"},
-    "testing": {"core", "errors", "ports", "hydra"},
+    "background": {"assembly"},
+    "stage": {"core", "options", "ports"},
+    "hydra": {
+        "assembly", "background", "backends", "core", "control", "options", "own_app", "ports", "service", "stage",
+    },
+    "middleware": {"discovery", "hydra", "lifespan"},
+    "testing": {"core", "discovery", "errors", "hydra", "middleware", "ports", "stage"},
     "cli": {"core", "discovery", "errors", "hydra", "middleware", "options"},
     "__main__": {"cli"},
     "": {"hydra", "middleware", "errors"},

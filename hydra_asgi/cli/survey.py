@@ -1,14 +1,11 @@
 """What each app publishes, and where two apps, or two routes of one app, claim the same requests."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hydra_asgi.discovery.discover import Discovery, describe, discover, is_framework
+from hydra_asgi.discovery.discover import Discovery, describe, discover
 from hydra_asgi.discovery.overlap import overlapping
-from hydra_asgi.discovery.peek import peek
-from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
-from hydra_asgi.hydra import Hydra
-from hydra_asgi.middleware import HydraMiddleware
+from hydra_asgi.middleware import node_of
 from hydra_asgi.options import read_options
 
 __all__ = ["Survey", "conflicts", "survey"]
@@ -34,7 +31,7 @@ def survey(name: str, app: object, *, prefix: str | None) -> Survey:
     Raises:
         ConfigurationError: an option cannot be read.
     """
-    hydra = _mounted(app)
+    hydra = node_of(app)
     options = read_options({}, {}) if hydra is None else hydra.options
     discovery = discover(
         app,
@@ -53,17 +50,3 @@ def conflicts(surveys: Sequence[Survey]) -> Iterator[tuple[str, bool]]:
         (one, route), (other, _) = claims[earlier], claims[later]
         sentence = f"{describe(route)} is published by {one} and by {other}: the one that registers first answers it"
         yield sentence, one != other
-
-
-def _mounted(app: object) -> Hydra | None:
-    """The node of the middleware that is mounted: around the app, or in the framework's own list."""
-    for wrapper in (*wrapped_by(app), *framework_apps(app, is_framework)):
-        if isinstance(wrapper, HydraMiddleware):
-            return wrapper.hydra
-        entries = peek(wrapper, "user_middleware")
-        for entry in entries if isinstance(entries, list) else ():
-            options = peek(entry, "kwargs")
-            if isinstance(options, Mapping) and isinstance(options.get("hydra"), Hydra):
-                given: Hydra = options["hydra"]
-                return given
-    return None

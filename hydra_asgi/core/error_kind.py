@@ -14,6 +14,7 @@ class ErrorKind(StrEnum):
     """How a request to another instance failed."""
 
     NO_INSTANCE = "no-instance"
+    OVERLOADED = "overloaded"
     CONNECT_REFUSED = "connect-refused"
     CONNECT_TIMEOUT = "connect-timeout"
     TLS = "tls"
@@ -45,6 +46,8 @@ class Outcome:
 
 OUTCOMES: dict[ErrorKind, Outcome] = {
     ErrorKind.NO_INSTANCE: Outcome(503, "destination_unavailable", untouched=True),
+    # Not `untouched`: the limit is ours, and another instance of the service counts towards the same one.
+    ErrorKind.OVERLOADED: Outcome(503, "connection_limit_reached"),
     ErrorKind.CONNECT_REFUSED: Outcome(503, "connection_refused", untouched=True),
     ErrorKind.CONNECT_TIMEOUT: Outcome(503, "connection_timeout", untouched=True),
     ErrorKind.TLS: Outcome(502, "tls_protocol_error", untouched=True),

@@ -5,11 +5,10 @@ here closes it here. A client that goes away takes its upstream request with it,
 in the middle of a response breaks the client's connection, because a short body must never look whole.
 """
 
-import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -18,31 +17,23 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
 from hydra_asgi.core.headers.header_fields import field_values
 from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
-from hydra_asgi.core.headers.request_check import check_response
-from hydra_asgi.core.instance import Dialect, ServiceInstance
+from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import ResponseCutError, UpstreamError
-from hydra_asgi.gateway.answers import answer, shown_path
+from hydra_asgi.gateway.answers import answer
+from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts, Call
 from hydra_asgi.gateway.client_watch import ClientWatch
+from hydra_asgi.gateway.instance_health import InstanceHealth
+from hydra_asgi.gateway.limits import ServiceLimits
+from hydra_asgi.gateway.observation import OnRecord, Progress, Reporter
+from hydra_asgi.gateway.patient_send import PatientSend
 from hydra_asgi.gateway.request_body import RequestBody
-from hydra_asgi.ports import Headers, Timeouts, Upstream, UpstreamRequest, UpstreamResponse
+from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamResponse
 
-__all__ = ["DEADLINE_SECONDS", "MAX_ATTEMPTS", "Forwarder"]
+__all__ = ["DEADLINE_SECONDS", "MAX_ATTEMPTS", "Forwarder", "OwnInstance"]
 
-MAX_ATTEMPTS = 3
-"""A second instance is often up where one is down; a fourth attempt mostly adds load to trouble."""
-
-DEADLINE_SECONDS = 60.0
-"""What browsers and load balancers before us wait at most, all attempts together."""
-
-_FOR_A_SILENT_INSTANCE = Timeouts(connect=0.5, first_byte=2.0)
-"""One that is probably gone: enough for an answer, too little to be noticed for long."""
-
-_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-"""RFC 9110 section 9.2.2; TRACE is never forwarded."""
-
-_MAYBE_SEEN = frozenset({ErrorKind.RESET, ErrorKind.FIRST_BYTE_TIMEOUT})
-"""Failures after which the instance may have worked on the request, but has not answered a byte."""
+OwnInstance = tuple[ServiceInstance, Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]]
+"""The node's own instance, and what serves a request by it without the network."""
 
 _BODILESS = frozenset({204, 304})
 _TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # every visible character but `#`, which never is in a request
@@ -54,35 +45,8 @@ _WORDS = {
     504: ("No answer in time", "{service} took too long. Please try again in a moment."),
     508: ("Going in circles", "This request came back to where it had been before."),
 }
+_BUSY = ("Very busy right now", "{service} has more to do than it can. Please try again in a moment.")
 _OTHER_WORDS = ("No usable answer", "{service} gave an answer that cannot be shown. Please try again in a moment.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One client's request, in what does not change between attempts."""
-
-    method: str
-    target: bytes
-    headers: Headers
-    add: Sequence[tuple[bytes, bytes]]
-    key: str
-    body: RequestBody
-
-    def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
-        headers = [*self.headers, *self.add, (b"hydra-path", b"%d" % instance.token)]
-        if self.key and instance.dialect is Dialect.HYDRA:
-            headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
-        target = instance.address.base.encode("latin-1") + self.target
-        body = self.body.pieces()
-        return UpstreamRequest(instance.address, self.method, target, headers, body, self.body.length, timeouts)
-
-    def may_repeat(self, kind: ErrorKind) -> bool:
-        """Whether another instance may be asked after this failure: nothing of the request may happen twice."""
-        if self.body.is_touched:
-            return False
-        if OUTCOMES[kind].untouched:
-            return True
-        return kind in _MAYBE_SEEN and self.method in _IDEMPOTENT and self.body.is_empty
 
 
 class Forwarder:
@@ -95,7 +59,11 @@ class Forwarder:
         trusted: whether the peer at an IP address is a proxy of ours, whose word on the client is kept.
         vouch: called with the token of an inactive instance that answered, so that it stays listed.
         deadline: seconds within which the last attempt must have begun to answer.
-        log: gets one warning per request that could not be served.
+        health: what is known about instances; to be shared with whatever else asks them.
+        limits: how many requests are forwarded at a time.
+        on_record: gets a record of each request when it is over.
+        log: gets a line about each request when it is over; one at WARNING where it could not be served.
+        clock: seconds that only move forward.
     """
 
     def __init__(
@@ -107,16 +75,23 @@ class Forwarder:
         vouch: Callable[[int], None],
         timeouts: Timeouts = Timeouts(),  # noqa: B008 -- a frozen value
         deadline: float = DEADLINE_SECONDS,
+        health: InstanceHealth | None = None,
+        limits: ServiceLimits | None = None,
+        on_record: OnRecord | None = None,
         log: logging.Logger = logging.getLogger("hydra_asgi.forward"),  # noqa: B008 -- the same object at each call
+        clock: Clock = time.monotonic,
     ) -> None:
-        self._upstream = upstream
         self._pseudonym = pseudonym
         self._via = b"1.1 " + pseudonym.encode("latin-1")
-        self._timeouts = timeouts
         self._trusted = trusted
-        self._vouch = vouch
-        self._deadline = deadline
-        self._log = log
+        self._idle = timeouts.idle
+        self._health = InstanceHealth() if health is None else health
+        self._limits = ServiceLimits() if limits is None else limits
+        self._attempts = Attempts(
+            upstream, self._health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock
+        )
+        self._reporter = Reporter(log, on_record)
+        self._clock = clock
 
     async def __call__(
         self,
@@ -128,6 +103,7 @@ class Forwarder:
         key: str,
         target: bytes | None = None,
         add: Sequence[tuple[bytes, bytes]] = (),
+        local: OwnInstance | None = None,
     ) -> None:
         """Answer the request from an instance of the group, or say why that is not possible.
 
@@ -139,6 +115,7 @@ class Forwarder:
             key: the user's weight key; "" for none.
             target: path and query to ask for, in the place of the request's own.
             add: header fields to send on top.
+            local: the node's own instance: where it is its turn, because others failed, it serves the request itself.
 
         Raises:
             ResponseCutError: the instance broke off after its response had begun; the server has to break the
@@ -148,22 +125,27 @@ class Forwarder:
         if not _TARGET.fullmatch(exact):
             detail = "The address of this request has characters that no address has."
             return await answer(send, 400, "Not an address", detail, scope=scope)
+        progress = Progress(group.service, scope["method"], self._clock())
         try:
             self._refuse_loops(scope["headers"])
             watch = ClientWatch(receive)
-            body = RequestBody(scope, receive, watch.begin, self._timeouts.idle)
+            body = RequestBody(scope, receive, watch.begin, self._idle)
             async with watch:
                 await body.begin()
-                call = _Call(scope["method"], exact, self._headers(scope), add, key, body)
-                async with await self._first_answer(call, group) as response:
-                    await self._relay(response, scope, send, watch)
+                call = Call(scope["method"], exact, self._headers(scope), add, key, body)
+                is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress)
+            if not is_answered and local is not None:
+                await _serve_here(local, scope, body.handed_over(), send, progress)
         except ResponseCutError as error:
-            self._log.warning("%s for %s %s", error, scope["method"], shown_path(scope))
             raise ResponseCutError(error.kind, error.detail) from None
         except UpstreamError as error:
+            progress.fail(error.kind, error.detail)
             if error.kind is not ErrorKind.CLIENT_GONE:
-                self._log.warning("%s for %s %s of %s", error, scope["method"], shown_path(scope), group.service)
                 await _explain(error.kind, scope, send, group.service)
+        finally:
+            if not progress.status:
+                progress.fail(ErrorKind.CLIENT_GONE, "ended from outside")
+            self._reporter.tell(progress, scope, self._clock())
         return None
 
     def _refuse_loops(self, headers: Headers) -> None:
@@ -185,43 +167,37 @@ class Forwarder:
             trusted=bool(peer) and self._trusted(peer),
         )
 
-    async def _first_answer(self, call: _Call, group: Group) -> UpstreamResponse:
-        """The head of the first answer; raises the last failure when no instance gave one."""
-        now = asyncio.get_running_loop().time
-        ends = now() + self._deadline
-        failure = UpstreamError(ErrorKind.NO_INSTANCE, "no instance may be asked")
-        candidates = group.order(call.key)
-        instance = next(candidates, None)
-        attempts = 0
-        while instance is not None:
-            attempts += 1
-            timeouts = self._timeouts if instance.active else _FOR_A_SILENT_INSTANCE
-            try:
-                response = await self._attempt(call.request_to(instance, _within(timeouts, ends - now())))
-            except UpstreamError as error:
-                failure = error
-                is_last = attempts == MAX_ATTEMPTS or not instance.active or now() >= ends
-                if is_last or not call.may_repeat(error.kind):
-                    break
-                # A lone instance may have closed an idle connection just as we used it, so it is asked once more.
-                itself = instance if attempts == 1 and error.kind is ErrorKind.RESET else None
-                instance = next(candidates, itself)
-            else:
-                if not instance.active:
-                    self._vouch(instance.token)
-                return response
-        raise failure
-
-    async def _attempt(self, request: UpstreamRequest) -> UpstreamResponse:
-        response = await self._upstream.send(request)
-        problem = check_response(response.status, response.headers)
-        if problem is None:
-            return response
-        async with response:
-            raise UpstreamError(ErrorKind.PROTOCOL, f"{request.address.netloc} answered with {problem}")
+    async def _in_its_place(
+        self,
+        call: Call,
+        group: Group,
+        local: OwnInstance | None,
+        scope: Mapping[str, Any],
+        send: ASGISendCallable,
+        watch: ClientWatch,
+        progress: Progress,
+    ) -> bool:
+        """Forward the request while it has a place; False when it is the turn of the node's own instance."""
+        await self._limits.enter(group.service)
+        try:
+            own = None if local is None else local[0]
+            response = await self._attempts.first_answer(call, group, progress, own)
+            if response is None:
+                return False
+            async with response:
+                await self._relay(response, scope, send, watch, progress)
+            return True
+        finally:
+            progress.request_bytes = call.body.taken
+            self._limits.leave(group.service)
 
     async def _relay(
-        self, response: UpstreamResponse, scope: Mapping[str, Any], send: ASGISendCallable, watch: ClientWatch
+        self,
+        response: UpstreamResponse,
+        scope: Mapping[str, Any],
+        send: ASGISendCallable,
+        watch: ClientWatch,
+        progress: Progress,
     ) -> None:
         headers = response_headers(response.headers, via=self._via)
         if response.status in _BODILESS:
@@ -231,17 +207,46 @@ class Forwarder:
             await send(
                 {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
             )
-            async for piece in response.body():
-                if piece and has_body:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            progress.status = response.status
+            with PatientSend(send, self._idle) as send_piece:
+                async for piece in response.body():
+                    if piece and has_body:
+                        await send_piece({"type": "http.response.body", "body": piece, "more_body": True})
+                        progress.response_bytes += len(piece)
             watch.end()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except UpstreamError as error:
             if error.kind is ErrorKind.CLIENT_GONE:
                 raise
+            progress.fail(error.kind, error.detail)
+            if progress.instance is not None:
+                self._health.broke_off(progress.instance, error.kind)
             raise ResponseCutError(error.kind, error.detail) from None
         except OSError as error:  # ASGI 2.4: `send` raises it when the client is gone
             raise UpstreamError(ErrorKind.CLIENT_GONE, str(error)) from None
+
+
+async def _serve_here(
+    local: OwnInstance,
+    scope: Mapping[str, Any],
+    receive: ASGIReceiveCallable,
+    send: ASGISendCallable,
+    progress: Progress,
+) -> None:
+    progress.is_local = True
+
+    async def send_noted(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            progress.status = message["status"]
+        progress.response_bytes += len(message.get("body", b""))
+        await send(message)
+
+    _, serve = local
+    try:
+        await serve(scope, receive, send_noted)
+    except Exception:
+        progress.status = progress.status or 500  # what the server makes of it
+        raise
 
 
 def _own_target(scope: Mapping[str, Any]) -> bytes:
@@ -258,17 +263,8 @@ def _own_host(scope: Mapping[str, Any]) -> bytes:
     return f"{server[0]}:{server[1]}".encode() if server and server[1] else b"localhost"
 
 
-def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
-    """The same timeouts, none of which passes the deadline."""
-    limits = (timeouts.connect, timeouts.first_byte)
-    if all(limit is not None and limit <= seconds for limit in limits):
-        return timeouts
-    connect, first_byte = (seconds if limit is None else min(limit, seconds) for limit in limits)
-    return Timeouts(connect, first_byte, timeouts.idle)
-
-
 async def _explain(kind: ErrorKind, scope: Mapping[str, Any], send: ASGISendCallable, service: str) -> None:
     status = OUTCOMES[kind].status
-    title, detail = _WORDS.get(status, _OTHER_WORDS)
+    title, detail = _BUSY if kind is ErrorKind.OVERLOADED else _WORDS.get(status, _OTHER_WORDS)
     detail = detail.format(service=service or "This page")
     await answer(send, status, title, detail, scope=scope, kind=kind, close=status == 408)

@@ -1,8 +1,9 @@
 """Fragments from other services' instances: one question for what a page wants of a service, put to one instance."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
 from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
@@ -10,7 +11,8 @@ from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.html.fragment_html import prefix_assets, strip_placeholders
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
-from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest
+from hydra_asgi.gateway.instance_health import GATEWAY_ERRORS, SERVER_ERRORS, InstanceHealth
+from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest, UpstreamResponse
 from hydra_asgi.wire.answer_stream import read_answers
 from hydra_asgi.wire.fragments import Render, render_json
 from hydra_asgi.wire.iterators import closed, merged
@@ -25,6 +27,9 @@ ATTEMPTS = 2
 ALONE_AT_ONCE = 8
 """Questions put to one Medusa at the same time after it has failed on all of them together."""
 
+DEADLINE_SLACK_SECONDS = 0.05
+"""Whoever stops waiting this shortly before the deadline stops because of it: the instance was too slow."""
+
 
 class InstanceFragments:
     """A `FragmentSource` that asks an instance of the service (C4).
@@ -36,6 +41,7 @@ class InstanceFragments:
         sign: (method, path, body) -> header pairs that prove who asks.
         forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
         clock: seconds, the clock of `PageContext.deadline`.
+        health: what is known about instances; to be shared with whatever else asks them.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class InstanceFragments:
         sign: Callable[[str, str, bytes], Headers] = lambda method, path, body: [],
         forward: Mapping[str, Sequence[str]] | None = None,
         clock: Clock = lambda: asyncio.get_running_loop().time(),
+        health: InstanceHealth | None = None,
     ) -> None:
         self._group_of = group_of
         self._upstream = upstream
@@ -54,6 +61,7 @@ class InstanceFragments:
         self._sign = sign
         self._forward = forward or {}
         self._clock = clock
+        self._health = InstanceHealth() if health is None else health
 
     async def ask(
         self, service: str, questions: Sequence[FragmentQuestion], page: PageContext
@@ -63,9 +71,7 @@ class InstanceFragments:
         cause, detail = FragmentCause.UNAVAILABLE, f"no instance of {service[:80]!r} can be asked now"
         if group is None:
             cause, detail = FragmentCause.UNKNOWN_SERVICE, f"no service {service[:80]!r} is known"
-        tried: set[int] = set()
-        while group is not None and len(tried) < ATTEMPTS and (instance := group.pick(page.key, tried)) is not None:
-            tried.add(instance.token)
+        for instance in self._candidates(group, page.key):
             try:
                 async with closed(self._ask_instance(instance, questions, page)) as answers:
                     async for answer in answers:
@@ -79,6 +85,16 @@ class InstanceFragments:
                     break
         for answer in tally.give_up(cause, detail):
             yield answer
+
+    def _candidates(self, group: Group | None, key: str) -> Iterator[ServiceInstance]:
+        """Whom to ask in turn; a second one only within the budget of retries that pages and fragments share."""
+        if group is None:
+            return
+        self._health.count_request(group.service)
+        for attempt, instance in enumerate(islice(self._health.order(group, key), ATTEMPTS)):
+            if attempt and not self._health.may_retry(group.service):
+                return
+            yield instance
 
     async def _ask_instance(
         self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
@@ -125,7 +141,14 @@ class InstanceFragments:
     ) -> AsyncGenerator[FragmentAnswer, None]:
         request = self._request(instance, questions, page)
         ids = [question.id for question in questions]
-        async with closed(read_answers(lambda: self._upstream.send(request), ids, page.deadline)) as answers:
+
+        def send() -> Awaitable[UpstreamResponse]:
+            # A Medusa answers 500 to a ref it does not know; that is no trouble of the instance.
+            errors = GATEWAY_ERRORS if instance.dialect is Dialect.MEDUSA else SERVER_ERRORS
+            patience = page.deadline - self._clock() - DEADLINE_SLACK_SECONDS
+            return self._health.send(self._upstream, instance, request, errors=errors, patience=patience)
+
+        async with closed(read_answers(send, ids, page.deadline)) as answers:
             async for answer in answers:
                 yield _fitted(instance, answer)
 

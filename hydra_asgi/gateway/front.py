@@ -17,7 +17,7 @@ from hydra_asgi.core.routing.raw_path import PathError, split_raw_path
 from hydra_asgi.core.routing.weight_key import cookie_field, may_set_cookie, read_key
 from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
 from hydra_asgi.gateway.answers import answer
-from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.forward import Forwarder, OwnInstance
 from hydra_asgi.gateway.static_target import service_static_target, token_target
 
 __all__ = ["GatewayFront", "Serve"]
@@ -129,9 +129,18 @@ class GatewayFront:
                     group=decision.group,
                     key=key,
                     target=target + b"?" + query if query else target,
+                    local=self._own_turn(state, decision, raw, key),
                 )
             case Forward():
                 await _refuse(scope, send, 501, "WebSockets of other services are not forwarded.")
+
+    def _own_turn(self, state: DirectoryState, decision: Forward, raw: bytes, key: str) -> OwnInstance | None:
+        """How the mounted app serves a request of its own service, for when its turn comes after others failed."""
+        own = state.own
+        if own is None or own.service != decision.group.service:
+            return None
+        target = _target(decision.addressed, raw, own)
+        return own, lambda scope, receive, send: self._serve(scope, receive, send, key=key, target=target)
 
     @staticmethod
     async def _unavailable(

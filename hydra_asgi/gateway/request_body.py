@@ -29,6 +29,7 @@ class RequestBody:
     Attributes:
         length: the declared length of a streamed body in bytes; None when it was not declared.
         is_touched: a piece was asked for, so the body cannot be sent a second time.
+        taken: bytes of it that were read so far.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class RequestBody:
         headers = scope["headers"]
         self.length = declared_length(headers)
         self.is_touched = False
+        self.taken = 0
         self._is_streamed = bool(self.length) or bool(field_values(headers, b"transfer-encoding"))
         self._whole = b"" if scope["method"] in _EXPECTING_A_BODY or self.length == 0 else None
         self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
@@ -77,6 +79,21 @@ class RequestBody:
         """
         return self._stream() if self._is_streamed else self._whole
 
+    def handed_over(self) -> ASGIReceiveCallable:
+        """The request's channel as if nothing had been read from it, for an app that takes the request instead.
+
+        Only while `is_touched` is False and nobody else reads.
+        """
+        if self._is_streamed and self._first is None:
+            return self._receive
+        first: Any = self._first or {"type": "http.request", "body": self._whole or b"", "more_body": False}
+        waiting = [first]
+
+        async def receive() -> Any:
+            return waiting.pop() if waiting else await self._receive()
+
+        return receive
+
     async def _stream(self) -> AsyncIterator[bytes]:
         self.is_touched = True
         try:
@@ -84,6 +101,7 @@ class RequestBody:
                 message = self._first or await self._next()
                 self._first = None
                 if piece := message.get("body", b""):
+                    self.taken += len(piece)
                     yield piece
                 if not message.get("more_body", False):
                     break

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
@@ -14,6 +15,8 @@ from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import Headers, UpstreamRequest
 
 __all__ = ["AsgiUpstream"]
+
+logger = logging.getLogger("hydra_asgi.testing")
 
 
 class AsgiUpstream:
@@ -92,6 +95,8 @@ class _Response:
         try:
             await app(cast("Scope", self._scope()), self._receive, self._send)
         except Exception as error:
+            # Whoever asked sees a status at most; the test's author wants the place in their app.
+            logger.exception("the app that stands for %s failed", self._request.address.netloc)
             self._error = error
         await self._messages.put(None)
 
@@ -108,7 +113,7 @@ class _Response:
             "raw_path": raw_path,
             "query_string": query,
             "root_path": "",
-            "headers": [(name.lower(), value) for name, value in self._request.headers],
+            "headers": [*((name.lower(), value) for name, value in self._request.headers), *_framing(self._request)],
             "client": ("127.0.0.1", 1),
             "server": (address.host, address.port),
             "state": {},
@@ -126,6 +131,14 @@ class _Response:
 
     async def _send(self, message: ASGISendEvent) -> None:
         await self._messages.put(cast("dict[str, Any]", message))
+
+
+def _framing(request: UpstreamRequest) -> Headers:
+    """How long the body is, as a client library would say (RFC 9112 section 6)."""
+    length = len(request.body) if isinstance(request.body, bytes) else request.length
+    if request.body is None:
+        return []
+    return [(b"transfer-encoding", b"chunked")] if length is None else [(b"content-length", b"%d" % length)]
 
 
 async def _pieces(body: bytes | AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:

@@ -1,11 +1,13 @@
 """Fragments from a dictionary, for a user's own tests: no network, no other app, no waiting."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
+from hydra_asgi.hydra import Hydra
 
-__all__ = ["Asked", "FakeFragments"]
+__all__ = ["Asked", "FakeFragments", "fake_fragments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,17 @@ class FakeFragments:
                 yield FragmentAnswer(question.id, None, answer, "as the test asked for")
             else:
                 yield FragmentAnswer(question.id, answer)
+
+
+@contextlib.contextmanager
+def fake_fragments(hydra: Hydra, answers: Mapping[tuple[str, str], str | FragmentCause]) -> Iterator[FakeFragments]:
+    """Let the pages of a node show fragments from a dictionary meanwhile.
+
+    Args:
+        hydra: the node under test.
+        answers: (service, ref) -> HTML, or a `FragmentCause` to let the page show its fallback for that reason. What
+            is missing is an unknown fragment, so its fallback shows. The service of the app's own fragments is `""`.
+    """
+    fragments = FakeFragments(answers)
+    with hydra.fragments_from(fragments):
+        yield fragments

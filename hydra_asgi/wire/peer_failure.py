@@ -13,6 +13,7 @@ __all__ = ["CAUSES", "PeerFailedError"]
 CAUSES: Mapping[ErrorKind, FragmentCause] = MappingProxyType(
     {
         ErrorKind.NO_INSTANCE: FragmentCause.UNAVAILABLE,
+        ErrorKind.OVERLOADED: FragmentCause.UNAVAILABLE,
         ErrorKind.CONNECT_REFUSED: FragmentCause.REFUSED,
         ErrorKind.CONNECT_TIMEOUT: FragmentCause.TIMEOUT,
         ErrorKind.TLS: FragmentCause.REFUSED,

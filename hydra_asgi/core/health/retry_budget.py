@@ -7,7 +7,7 @@ service with few requests can be tried elsewhere too.
 
 from math import exp
 
-__all__ = ["RATIO", "RetryBudget"]
+__all__ = ["RATIO", "RetryBudget", "RetryBudgets"]
 
 RATIO = 0.2
 """Retries per request, in the long run. With the floor it keeps a storm of 500 failing requests/s below 1.25 times."""
@@ -17,6 +17,9 @@ MEMORY_SECONDS = 2.0
 
 FLOOR = 6.0
 """Retries that are always saved up again: with the constant above, three a second from nothing."""
+
+MAX_SERVICES = 1024
+"""Services whose budgets are kept; one that is dropped starts from the floor."""
 
 
 class RetryBudget:
@@ -49,3 +52,26 @@ class RetryBudget:
     def _drifted(self, now: float) -> float:
         passed = max(0.0, now - self._at)
         return FLOOR + (self._left - FLOOR) * exp(-passed / MEMORY_SECONDS)
+
+
+class RetryBudgets:
+    """A budget for each service, so that one that fails does not use up the retries of the others."""
+
+    def __init__(self) -> None:
+        self._budgets: dict[str, RetryBudget] = {}
+
+    def deposit(self, service: str, now: float) -> None:
+        """A client's request to the service came."""
+        self._of(service, now).deposit(now)
+
+    def withdraw(self, service: str, now: float) -> bool:
+        """Take one retry of the service; False when none is left."""
+        return self._of(service, now).withdraw(now)
+
+    def _of(self, service: str, now: float) -> RetryBudget:
+        budget = self._budgets.get(service)
+        if budget is None:
+            if len(self._budgets) >= MAX_SERVICES:
+                del self._budgets[next(iter(self._budgets))]
+            budget = self._budgets[service] = RetryBudget(now)
+        return budget

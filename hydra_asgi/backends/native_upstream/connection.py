@@ -1,0 +1,294 @@
+"""One connection to an instance: bytes in, bytes out, back-pressure both ways. Knows nothing of pools.
+
+One request at a time, and one task at a time that waits for something here. Whatever goes wrong is a failure of the
+reader, which wakes that task; nothing here raises into the loop.
+"""
+
+import asyncio
+import select
+from collections.abc import Callable
+from typing import Final, cast
+
+from hydra_asgi.backends.native_upstream.deadline import Deadline
+from hydra_asgi.backends.native_upstream.response_reader import ResponseReader
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.instance import Address
+from hydra_asgi.errors import UpstreamError
+from hydra_asgi.ports import Headers
+
+__all__ = ["Connection"]
+
+HIGH_WATER: Final = 65_536
+"""Bytes of a body that nobody has taken, above which the instance has to wait; the loop reads up to 256 KiB at once."""
+
+CORK_BYTES: Final = 16_384
+"""Small writes are gathered up to here: copying so much costs less than another system call."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection, from the moment it is dialled.
+
+    Args:
+        address: of the instance.
+
+    Attributes:
+        reader: what was read; see there.
+        requests: how many were begun on it.
+        is_closed: nothing can be sent any more.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.reader = ResponseReader()
+        self.requests = 0
+        self.is_closed = False
+        self._loop = asyncio.get_running_loop()
+        self._deadline = Deadline(self._loop)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._corked = b""
+        self._reads = True
+        self._writes = True
+        self._on_spoiled: Callable[[Connection], None] | None = None
+        self._on_answer: Callable[[], None] | None = None
+
+    # The pool's side.
+
+    @property
+    def is_reusable(self) -> bool:
+        """Another request may follow: the last response is whole and promises it, and every byte of ours is out."""
+        reader = self.reader
+        return (
+            reader.keeps_alive
+            and reader.is_complete
+            and not self.is_closed
+            and self._transport is not None
+            and not self._transport.get_write_buffer_size()
+        )
+
+    def rest(self, seconds: float, on_spoiled: Callable[["Connection"], None]) -> None:
+        """Be idle. `on_spoiled` is called once when the connection can no longer be used: it was too long, or the
+        instance closed or spoke out of turn.
+        """
+        self._on_spoiled = on_spoiled
+        self._deadline.set(seconds, self._spoil)
+
+    def wake_up(self) -> None:
+        """Be idle no longer."""
+        self._on_spoiled = None
+        self._deadline.clear()
+
+    def has_news(self) -> bool:
+        """Whether something came that the loop has not seen yet; on an idle connection that can only be its end."""
+        if self._transport is None or self.is_closed:
+            return True
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def abort(self) -> None:
+        """Close at once, whatever is under way."""
+        self.is_closed = True
+        self._on_spoiled = None
+        self._deadline.close()
+        if self._transport is not None:
+            self._transport.abort()
+
+    # The request.
+
+    def begin(self, *, head_only: bool, may_upgrade: bool) -> None:
+        """Expect the response to a request that is about to be written."""
+        self.requests += 1
+        self.reader.begin(head_only=head_only, may_upgrade=may_upgrade)
+
+    @property
+    def is_answered(self) -> bool:
+        """The head of the final response is there, or none will come."""
+        return self.reader.status != 0 or self.reader.failure is not None
+
+    @property
+    def is_full(self) -> bool:
+        """The instance takes our bytes slower than they come."""
+        return not self._writes
+
+    def write(self, data: bytes) -> None:
+        """Send now, after what was gathered."""
+        if self._corked:
+            data = self._corked + data
+            self._corked = b""
+        if self._transport is not None and not self.is_closed:
+            self._transport.write(data)
+
+    def gather(self, data: bytes) -> None:
+        """Send with what follows in this turn of the loop, or at its end."""
+        if len(self._corked) + len(data) > CORK_BYTES:
+            self.write(data)
+            return
+        if not self._corked:
+            self._loop.call_soon(self._uncork)
+        self._corked += data
+
+    async def drain(self, seconds: float | None) -> None:
+        """Wait until the instance has taken most of what was written, or has answered already.
+
+        Args:
+            seconds: how long it may take nothing; then the response is an IDLE_TIMEOUT.
+        """
+        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s"))
+        while not self._writes and not self.is_answered:
+            await self._change()
+        self._deadline.clear()
+
+    async def permission(self, seconds: float) -> bool:
+        """Wait for a 100, but not for ever (RFC 9110 section 10.1.1). False: the answer is there already."""
+        waited = False
+
+        def go_on() -> None:
+            nonlocal waited
+            waited = True
+            self._notify()
+
+        self._deadline.set(seconds, go_on)
+        while not (waited or self.reader.may_continue or self.is_answered):
+            await self._change()
+        self._deadline.clear()
+        return not self.is_answered
+
+    def call_on_answer(self, call: Callable[[], None] | None) -> None:
+        """Call once when the answer comes, for whoever waits for something else; None: no longer."""
+        self._on_answer = call
+
+    # The response.
+
+    async def head(self, seconds: float | None, on_interim: Callable[[int, Headers], None] | None) -> None:
+        """Wait until the head of the final response is in the reader.
+
+        Args:
+            seconds: how long that may take.
+            on_interim: called with status and headers of each 1xx before it.
+
+        Raises:
+            UpstreamError: FIRST_BYTE_TIMEOUT, RESET or PROTOCOL.
+        """
+        reader = self.reader
+        if not self.is_answered:
+            self._deadline.set(seconds, lambda: self._give_up(ErrorKind.FIRST_BYTE_TIMEOUT, f"silent for {seconds} s"))
+            while not self.is_answered:
+                await self._change()
+                if reader.interim and on_interim is not None:
+                    self._tell(on_interim)
+            self._deadline.clear()
+        if reader.failure is not None:
+            raise self._error(reader.failure)
+
+    async def piece(self, seconds: float | None) -> bytes:
+        """The next bytes of the body, as many as there are; empty at its end.
+
+        Args:
+            seconds: the longest silence.
+
+        Raises:
+            UpstreamError: IDLE_TIMEOUT, RESET, TRUNCATED or PROTOCOL, after everything that came before it.
+        """
+        reader = self.reader
+        if not (reader.buffered or reader.is_complete or reader.failure):
+            self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"silent for {seconds} s"))
+            while not (reader.buffered or reader.is_complete or reader.failure):
+                await self._change()
+            self._deadline.clear()
+        if reader.buffered:
+            piece = reader.take()
+            self._read_on()
+            return piece
+        if reader.failure is not None:
+            raise self._error(reader.failure)
+        return b""
+
+    def hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Both directions as raw streams, after a 101. What came behind its head is read first."""
+        transport = cast(asyncio.Transport, self._transport)
+        reader = asyncio.StreamReader(limit=HIGH_WATER)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        reader.feed_data(self.reader.leftover)
+        self._read_on()
+        return reader, asyncio.StreamWriter(transport, protocol, reader, self._loop)
+
+    # The loop's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._on_spoiled is not None:
+            self._spoil()
+            return
+        reader = self.reader
+        reader.feed(data)
+        if reader.buffered > HIGH_WATER and self._reads and not reader.is_complete:
+            self._reads = False
+            cast(asyncio.Transport, self._transport).pause_reading()
+        self._notify()
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self.reader.end(exc)
+        self._spoil()
+        self._notify()
+
+    def pause_writing(self) -> None:
+        self._writes = False
+
+    def resume_writing(self) -> None:
+        self._writes = True
+        self._notify()
+
+    # Inside.
+
+    def _spoil(self) -> None:
+        on_spoiled, self._on_spoiled = self._on_spoiled, None
+        if on_spoiled is not None:
+            on_spoiled(self)
+
+    def _uncork(self) -> None:
+        if self._corked:
+            self.write(b"")
+
+    def _give_up(self, kind: ErrorKind, words: str) -> None:
+        self.reader.fail(kind, words)
+        self._notify()
+
+    def _read_on(self) -> None:
+        if not self._reads and self._transport is not None:
+            self._reads = True
+            if not self.is_closed:
+                self._transport.resume_reading()
+
+    def _notify(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        on_answer = self._on_answer
+        if on_answer is not None and self.is_answered:
+            self._on_answer = None
+            on_answer()
+
+    async def _change(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _tell(self, on_interim: Callable[[int, Headers], None]) -> None:
+        told, self.reader.interim = self.reader.interim, []
+        for status, headers in told:
+            on_interim(status, headers)
+
+    def _error(self, failure: tuple[ErrorKind, str]) -> UpstreamError:
+        kind, words = failure
+        return UpstreamError(kind, f"{self.address.netloc}: {words}")

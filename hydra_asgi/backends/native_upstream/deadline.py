@@ -1,0 +1,67 @@
+"""One timer of the loop for all deadlines of a connection, one after another.
+
+Setting a deadline only writes down a time as long as the loop's timer rings earlier; when it rings too early it is set
+again. A connection that serves thousands of requests a second so touches the loop's timers a few times a minute.
+"""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+__all__ = ["Deadline"]
+
+_TICK: Final = 0.002
+"""uvloop keeps its time in whole milliseconds and may ring that much too early."""
+
+
+class Deadline:
+    """What happens when time runs out; at most one thing at a time."""
+
+    __slots__ = ("_act", "_expires", "_handle", "_loop", "_rings")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handle: asyncio.TimerHandle | None = None
+        self._rings = inf
+        self._expires = inf
+        self._act: Callable[[], None] | None = None
+
+    def set(self, seconds: float | None, act: Callable[[], None]) -> None:
+        """Call `act` in so many seconds, in the place of what was set before; None: never."""
+        if seconds is None:
+            self._expires = inf
+            return
+        self._act = act
+        self._expires = self._loop.time() + seconds
+        if self._expires < self._rings:
+            self._ring_at(self._expires)
+
+    def clear(self) -> None:
+        """Call nothing."""
+        self._expires = inf
+
+    def close(self) -> None:
+        """Call nothing, and let go of everything."""
+        self._expires = self._rings = inf
+        self._act = None
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring_at(self, when: float) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+        self._rings = when
+        self._handle = self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._handle = None
+        self._rings = inf
+        if self._expires > self._loop.time() + _TICK:
+            if self._expires != inf:
+                self._ring_at(self._expires)
+            return
+        self._expires = inf
+        if self._act is not None:
+            self._act()

@@ -1,0 +1,150 @@
+"""What a node has learnt about instances from its own requests, and in which order it therefore asks them.
+
+One object for all that asks instances: a page that was forwarded in vain spares the fragments the same detour.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Iterator
+
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.health.instance_record import Change
+from hydra_asgi.core.health.outlier import Key, Outliers
+from hydra_asgi.core.health.preference import Standing, preferred
+from hydra_asgi.core.health.retry_budget import RetryBudgets
+from hydra_asgi.core.instance import ServiceInstance
+from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.errors import UpstreamError
+from hydra_asgi.ports import Clock, Upstream, UpstreamRequest, UpstreamResponse
+
+__all__ = ["GATEWAY_ERRORS", "SERVER_ERRORS", "InstanceHealth"]
+
+_logger = logging.getLogger("hydra_asgi.health")
+
+SERVER_ERRORS = frozenset({500, 502, 503, 504})
+"""Answers that say more about an instance than about the request; 501 and 505 do not."""
+
+GATEWAY_ERRORS = SERVER_ERRORS - {500}
+"""The same for peers that answer 500 to a question they only do not know."""
+
+_NOT_ITS_FAULT = frozenset(
+    {ErrorKind.NO_INSTANCE, ErrorKind.OVERLOADED, ErrorKind.LOOP, ErrorKind.CLIENT_GONE, ErrorKind.CLIENT_SLOW}
+)
+
+
+class InstanceHealth:
+    """Remembers outcomes, and answers who is asked first.
+
+    Args:
+        clock: seconds that only move forward.
+        log: gets a line when an instance is ejected and when it is back.
+    """
+
+    def __init__(self, *, clock: Clock = time.monotonic, log: logging.Logger = _logger) -> None:
+        self._clock = clock
+        self._log = log
+        self._outliers = Outliers()
+        self._budgets = RetryBudgets()
+
+    def order(self, group: Group, key: str) -> Iterator[ServiceInstance]:
+        """The instances of a group for a key, best first.
+
+        A key keeps its instance as long as nothing speaks against that one; those that are ejected come last, unless
+        too many are. What comes after the first is decided when it is asked for.
+        """
+        candidates = group.order(key)
+        first = next(candidates, None)
+        if first is None:
+            return
+        is_good = self._outliers.standing(_key(first), self._clock()) is Standing.GOOD
+        if is_good:
+            yield first
+        rest = [*candidates] if is_good else [first, *candidates]
+        now = self._clock()
+        for place in preferred([self._outliers.standing(_key(instance), now) for instance in rest]):
+            yield rest[place]
+
+    def is_trial(self, group: Group, instance: ServiceInstance) -> bool:
+        """Whether asking this instance only finds out how it is, while another one of the group is well."""
+        now = self._clock()
+        if not self._outliers.is_doubted(_key(instance), now):
+            return False
+        others = (member.instance for pool in group.versions for member in pool.members)
+        return any(other is not instance and not self._outliers.is_doubted(_key(other), now) for other in others)
+
+    def count_request(self, service: str) -> None:
+        """A client's request to a service is to be sent for the first time: it earns a part of a retry."""
+        self._budgets.deposit(service, self._clock())
+
+    def may_retry(self, service: str) -> bool:
+        """Take one retry out of the service's budget; False when there is none."""
+        return self._budgets.withdraw(service, self._clock())
+
+    async def send(
+        self,
+        upstream: Upstream,
+        instance: ServiceInstance,
+        request: UpstreamRequest,
+        *,
+        errors: frozenset[int] = SERVER_ERRORS,
+        patience: float = math.inf,
+    ) -> UpstreamResponse:
+        """Send a request to an instance and remember what came of it.
+
+        Args:
+            upstream: sends it.
+            instance: who is asked.
+            request: to it.
+            errors: statuses that speak against the instance.
+            patience: seconds; being cancelled after that means that the instance was too slow.
+
+        Raises:
+            UpstreamError: from the upstream.
+        """
+        key, began = _key(instance), self._clock()
+        number = self._outliers.begin(key, began)
+        try:
+            response = await upstream.send(request)
+        except UpstreamError as error:
+            self._failed(instance, key, number, error.kind)
+            raise
+        except asyncio.CancelledError:
+            is_late = self._clock() - began >= patience
+            self._failed(instance, key, number, ErrorKind.FIRST_BYTE_TIMEOUT if is_late else ErrorKind.CLIENT_GONE)
+            raise
+        except BaseException:
+            self._outliers.dropped(key, number)
+            raise
+        status = response.status
+        change = self._outliers.answered(key, number, good=status not in errors, now=self._clock())
+        self._tell(instance, change, f"status {status}")
+        return response
+
+    def broke_off(self, instance: ServiceInstance, kind: ErrorKind) -> None:
+        """A response of it ended before its time, or could not be passed on."""
+        if kind not in _NOT_ITS_FAULT:
+            self._tell(instance, self._outliers.broke_off(_key(instance), self._clock()), kind.value)
+
+    def _failed(self, instance: ServiceInstance, key: Key, number: int, kind: ErrorKind) -> None:
+        if kind in _NOT_ITS_FAULT:
+            self._outliers.dropped(key, number)
+            return
+        refused = kind is ErrorKind.CONNECT_REFUSED
+        change = self._outliers.failed(key, number, refused=refused, now=self._clock())
+        self._tell(instance, change, kind.value)
+
+    def _tell(self, instance: ServiceInstance, change: Change | None, last: str) -> None:
+        if change is None:
+            return
+        service, where = instance.service, instance.address.netloc
+        if change.seconds:
+            text = "instance ejected: service=%s instance=%s seconds=%g last=%s"
+            self._log.warning(text, service, where, change.seconds, last)
+        else:
+            self._log.info("instance is back: service=%s instance=%s last=%s", service, where, last)
+
+
+def _key(instance: ServiceInstance) -> Key:
+    return (instance.service, instance.address)
