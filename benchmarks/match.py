@@ -1,22 +1,37 @@
-"""What a route match costs in a large directory, against a small one: `python benchmarks/match.py`.
+"""What it costs to find the owner of a path, in small directories and large ones, and to pick an instance of it."""
 
-The bar: a match among 10,000 routes of 200 services costs at most 1.5 times one among 10 routes of 2 services, and
-compiling the large table takes at most 200 ms. The two tables take turns, and the best round of each counts, because
-whatever else runs on the machine only ever adds time.
-"""
+from collections.abc import Callable
 
-import sys
-from time import perf_counter
-
+from benchmarks.in_process import Case, cpu_micros
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
+from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.raw_path import split_raw_path
 from hydra_asgi.core.routing.route_table import RouteTable
 
-ROUNDS = 30
-MATCHES = 5_000
-PATH = ("service1", "items3", "77", "edit")
+__all__ = ["cases"]
+
+_PATH = b"/service1/items3/77/edit"
 
 
-def directory(services: int, routes: int) -> list[ServiceInstance]:
+def cases() -> list[Case]:
+    """The figures of this module."""
+    small, large = _directory(2, 10), _directory(200, 10_000)
+    few, many = (_matching(RouteTable.build(instances)) for instances in (small, large))
+    lone, crowd = Group.build(small[:1]), Group.build(_copies(10))
+    return [
+        Case("match/split", "take a path apart", "us", lambda: cpu_micros(_splitting)),
+        Case("match/10", "match a path, 10 routes of 2 services", "us", lambda: cpu_micros(few)),
+        Case("match/10000", "match a path, 10,000 routes of 200 services", "us", lambda: cpu_micros(many)),
+        Case(
+            "match/ratio", "the large directory as a multiple", "x", lambda: cpu_micros(many) / cpu_micros(few), "1.5"
+        ),
+        Case("match/build", "compile 10,000 routes", "ms", lambda: cpu_micros(_building(large)) / 1e3, "200"),
+        Case("pick/1", "pick of 1 instance", "us", lambda: cpu_micros(_picking(lone))),
+        Case("pick/10", "pick of 10 instances in 2 versions", "us", lambda: cpu_micros(_picking(crowd))),
+    ]
+
+
+def _directory(services: int, routes: int) -> list[ServiceInstance]:
     """One instance for each service, with `routes` routes in all."""
     return [
         ServiceInstance(
@@ -33,34 +48,42 @@ def directory(services: int, routes: int) -> list[ServiceInstance]:
     ]
 
 
-def match_seconds(table: RouteTable) -> float:
-    """The seconds of one match, over one round."""
-    start = perf_counter()
-    for _ in range(MATCHES):
-        table.match(PATH, "GET")
-    return (perf_counter() - start) / MATCHES
+def _copies(count: int) -> list[ServiceInstance]:
+    """Instances of one service, in two versions."""
+    return [
+        ServiceInstance("one", Address("http", "127.0.0.1", 10_000 + number), version=number % 2, token=number + 1)
+        for number in range(count)
+    ]
 
 
-def build_seconds(instances: list[ServiceInstance]) -> float:
-    """The seconds of compiling one directory."""
-    start = perf_counter()
-    RouteTable.build(instances)
-    return perf_counter() - start
+def _matching(table: RouteTable) -> Callable[[int], None]:
+    segments = split_raw_path(_PATH)
+    if table.match(segments, "GET") is None:
+        raise AssertionError(f"{_PATH!r} has to be a route of the directory")
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            table.match(segments, "GET")
+
+    return work
 
 
-def main() -> None:
-    """Print the ratio and the time of compiling."""
-    small, large = directory(2, 10), directory(200, 10_000)
-    tables = RouteTable.build(small), RouteTable.build(large)
-    rounds = [tuple(match_seconds(table) for table in tables) for _ in range(ROUNDS)]
-    best_small, best_large = (min(column) for column in zip(*rounds, strict=True))
-    build = min(build_seconds(large) for _ in range(10))
-    sys.stdout.write(
-        f"match   10 routes: {best_small * 1e6:.2f} us   10,000 routes: {best_large * 1e6:.2f} us\n"
-        f"ratio   {best_large / best_small:.2f} (bar: 1.5)\n"
-        f"build   {build * 1e3:.0f} ms for 10,000 routes (bar: 200)\n"
-    )
+def _splitting(count: int) -> None:
+    for _ in range(count):
+        split_raw_path(_PATH)
 
 
-if __name__ == "__main__":
-    main()
+def _building(instances: list[ServiceInstance]) -> Callable[[int], None]:
+    def work(count: int) -> None:
+        for _ in range(count):
+            RouteTable.build(instances)
+
+    return work
+
+
+def _picking(group: Group) -> Callable[[int], None]:
+    def work(count: int) -> None:
+        for number in range(count):
+            group.pick(f"key{number}")
+
+    return work

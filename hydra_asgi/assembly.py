@@ -13,6 +13,7 @@ from hydra_asgi.backends.httpx_upstream import HttpxUpstream
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.backends.network_prober import NetworkProber
 from hydra_asgi.backends.selectolax_picker import SelectolaxPicker
+from hydra_asgi.backends.websockets_upstream import WebsocketsUpstream
 from hydra_asgi.control.address_check import AddressCheck
 from hydra_asgi.control.fragment_desk import AskDesk, RenderDesk
 from hydra_asgi.control.guard import Guard
@@ -31,6 +32,8 @@ from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.gateway.fragment_router import FragmentRouter
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.gateway.front import GatewayFront
+from hydra_asgi.gateway.instance_health import InstanceHealth
+from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 from hydra_asgi.options import Network, Options
 from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
@@ -247,15 +250,21 @@ class _Assembly:
         return tuple(registrars)
 
     def _gateway_front(self, directory: Directory, mounted: MountedApp) -> GatewayFront:
+        pseudonym = f"hydra-{secrets.token_hex(6)}"
+        health = InstanceHealth()
+
+        def is_trusted(ip: str) -> bool:
+            return _is_in(self.options.trusted, ip)
+
         return GatewayFront(
             state=lambda: directory.state,
             is_starting=lambda: directory.is_starting,
             serve=mounted,
             forward=Forwarder(
-                self.upstream,
-                pseudonym=f"hydra-{secrets.token_hex(6)}",
-                trusted=lambda ip: _is_in(self.options.trusted, ip),
-                vouch=directory.vouch,
+                self.upstream, pseudonym=pseudonym, trusted=is_trusted, vouch=directory.vouch, health=health
+            ),
+            forward_socket=WebSocketForwarder(
+                WebsocketsUpstream(), pseudonym=pseudonym, trusted=is_trusted, vouch=directory.vouch, health=health
             ),
             mint=lambda: secrets.token_urlsafe(16),
             spread=lambda: f"{random.getrandbits(64):x}",

@@ -57,10 +57,10 @@ class Background:
             if (directory := self.parts.directory) is not None:
                 await directory.refresh()
                 if self._works:
-                    self._begin("directory", directory.run())
+                    self._begin("directory", directory.run)
             if self._works:
                 for number, registrar in enumerate(self.parts.registrars):
-                    self._begin(f"registrar {number}", registrar.run())
+                    self._begin(f"registrar {number}", registrar.run)
             self.is_started = True
 
     async def leave(self) -> None:
@@ -73,10 +73,11 @@ class Background:
         await self._cancel(list(self._tasks))
         await self.parts.upstream.close()
 
-    def _begin(self, name: str, work: Awaitable[None]) -> None:
+    def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        # Called inside the task: a task that is cancelled before its first step would leave a coroutine behind.
         async def run() -> None:
             try:
-                await work
+                await work()
             except Exception:
                 logger.exception("the %s ended; this node cannot be trusted any more", name)
 

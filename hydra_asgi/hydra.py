@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeVar, cast
 from urllib.parse import quote
 
 from asgiref.typing import (
-    ASGI3Application,
     ASGIReceiveCallable,
     ASGISendCallable,
     HTTPScope,
@@ -29,6 +28,7 @@ from hydra_asgi.options import Options, read_options
 from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
 from hydra_asgi.service.attributes import attributes_of
+from hydra_asgi.service.calling import ASGIApp
 from hydra_asgi.service.declarations import Declarations
 from hydra_asgi.service.lending import lend, lendable
 from hydra_asgi.stage import Stage
@@ -130,7 +130,7 @@ class Hydra:
         self._stage: Stage | None = None
         self._run: Background | None = None
         self._is_draining = False
-        self.control: ASGI3Application = self._control
+        self.control: ASGIApp = self._control
 
     # Declaring
 
@@ -286,7 +286,7 @@ class Hydra:
         """The store of this node's directory."""
         return self._store
 
-    def mount(self, app: ASGI3Application) -> None:
+    def mount(self, app: ASGIApp) -> None:
         """Take the app that a middleware wraps."""
         self._own.mount(app)
 

@@ -1,15 +1,14 @@
 """Mounts a node in an ASGI app: pure ASGI, so it neither buffers nor hides disconnects."""
 
 from collections.abc import Mapping
-from typing import Any, cast
-
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from typing import Any
 
 from hydra_asgi.discovery.discover import is_framework
 from hydra_asgi.discovery.peek import peek
 from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.lifespan import run_lifespan
+from hydra_asgi.service.calling import ASGIApp
 
 __all__ = ["HydraMiddleware", "node_of"]
 
@@ -29,18 +28,20 @@ class HydraMiddleware:
         hydra: the node; one node mounts one app.
     """
 
-    def __init__(self, app: ASGI3Application, *, hydra: Hydra) -> None:
+    # The types of ASGI are not the same in asgiref, Starlette and Hypercorn (which Quart uses), so whoever is to be
+    # mounted in all of them can name none.
+    def __init__(self, app: ASGIApp, *, hydra: Hydra) -> None:
         self.app = app
         self.hydra = hydra
         hydra.mount(app)
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope."""
         hydra = self.hydra
         if not hydra.options.enabled or scope["type"] not in _SCOPE_TYPES:
             await self.app(scope, receive, send)
         elif scope["type"] == "lifespan":
-            hydra.learn(cast("dict[str, Any]", scope))
+            hydra.learn(scope)
             await run_lifespan(self.app, scope, receive, send, start=hydra.start, stop=hydra.stop)
         else:
             await hydra.serve(scope, receive, send)

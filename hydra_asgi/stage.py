@@ -33,5 +33,6 @@ class Stage:
     async def fill(self, store: Store) -> None:
         """Register the cast in the store of one node."""
         for instance in self.cast():
-            lease = LeaseState(str(instance.address), instance.service, instance.address.host, signed=True)
+            name = f"{instance.service} at {instance.address}"
+            lease = LeaseState(name, instance.service, instance.address.host, signed=True)
             await store.register(instance, lease)

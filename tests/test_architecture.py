@@ -18,12 +18,13 @@ ARROWS: dict[str, set[str]] = {
     "errors": {"core"},
     "core": {"errors"},
     "ports": {"core"},
+    "websocket_ports": {"core", "ports"},
     "wire": {"core", "errors"},
-    "gateway": {"core", "errors", "ports", "wire"},
+    "gateway": {"core", "errors", "ports", "websocket_ports", "wire"},
     "control": {"core", "errors", "ports", "wire"},
     "service": {"core", "errors", "ports", "wire"},
     "discovery": {"core", "errors"},
-    "backends": {"core", "errors", "ports"},
+    "backends": {"core", "errors", "ports", "websocket_ports"},
     "options": {"core", "errors"},
     "lifespan": set(),
     "own_app": {"core", "errors", "options", "service", "discovery"},
@@ -35,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "hydra": {
         "assembly", "background", "backends", "core", "control", "options", "own_app", "ports", "service", "stage",
     },
-    "middleware": {"discovery", "hydra", "lifespan"},
+    "middleware": {"discovery", "hydra", "lifespan", "service"},
     "testing": {"core", "discovery", "errors", "hydra", "middleware", "ports", "stage"},
     "cli": {"core", "discovery", "errors", "hydra", "middleware", "options"},
     "__main__": {"cli"},
@@ -46,6 +47,7 @@ ARROWS: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str]] = {
     "core": set(),
     "ports": set(),
+    "websocket_ports": set(),
     "wire": {"pydantic", "pydantic_core"},
     "gateway": {"asgiref"},
     "control": {"asgiref"},
@@ -56,7 +58,7 @@ LIBRARIES: dict[str, set[str]] = {
     "own_app": {"asgiref"},
     "middleware": {"asgiref"},
     "testing": {"asgiref"},
-    "backends": {"httpx", "httpx2", "httpcore", "httpcore2", "selectolax", "redis", "asgiref"},
+    "backends": {"httpx", "httpx2", "httpcore", "httpcore2", "selectolax", "redis", "websockets", "asgiref"},
     "cli": {"typer", "rich"},
 }
 

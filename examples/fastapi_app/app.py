@@ -41,6 +41,7 @@ def create_app(**role: Any) -> FastAPI:
     @app.api_route("/", methods=READ, response_class=HTMLResponse)
     @hydra.menu("main", label="Shop")
     async def home(request: Request) -> Response:
+        hydra.lend(request, dob="1990-04-01", countryOrigin="Belgium")  # the checkout fills in what is known
         return templates.TemplateResponse(request, "home.html", {"products": PRODUCTS})
 
     @app.api_route("/products/{product_id}", methods=READ, response_class=HTMLResponse)

@@ -26,7 +26,7 @@ def create_app(*, version: int = 1, **role: Any) -> Quart:
     """
     app = Quart(__name__)
     hydra = Hydra(service=site.ORDERS, version=version, **site.membership(role or SERVICE))
-    app.asgi_app = HydraMiddleware(app.asgi_app, hydra=hydra)  # type: ignore[assignment, arg-type]  # Quart types ASGI with classes of its own
+    app.asgi_app = HydraMiddleware(app.asgi_app, hydra=hydra)  # type: ignore[method-assign]  # as Quart wants it
     app.extensions["hydra"] = hydra
 
     @app.get("/orders")

@@ -38,12 +38,13 @@ class AddressCheck:
         self._allowed = tuple(allowed)
         self._seconds = seconds
 
-    async def __call__(self, announced: Address, caller: str) -> Address:
+    async def __call__(self, announced: Address, caller: str, listener: tuple[str, int] | None = None) -> Address:
         """Check one address.
 
         Args:
             announced: its host is `""` when the caller's own address is meant.
             caller: the IP address of the call.
+            listener: where the call came in; that is this gateway, even if nobody told it its address.
 
         Returns:
             The address, pinned to the IP address that was checked and answers.
@@ -56,11 +57,11 @@ class AddressCheck:
         named = replace(announced, host=announced.host or caller)
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._check(named, caller)
+                return await self._check(named, caller, [*self._own(), *([listener] if listener else [])])
         except TimeoutError:
             raise RefusedError(424, f"{named} cannot be reached: no answer within {self._seconds:g} s") from None
 
-    async def _check(self, named: Address, caller: str) -> Address:
+    async def _check(self, named: Address, caller: str, own: Sequence[tuple[str, int]]) -> Address:
         address = check_address(
             named.scheme,
             named.host,
@@ -69,7 +70,7 @@ class AddressCheck:
             caller=caller,
             resolved=await self._prober.resolve(named.host),
             allowed=self._allowed,
-            own=self._own(),
+            own=own,
         )
         reason = await self._prober.why_unreachable(address.pinned, address.port)
         if reason is not None:

@@ -92,7 +92,7 @@ class RegistrationDesk:
         body = await read_body(receive)
         registration = parse_registration(body)
         caller = self._guard.admit(scope, body, service=registration.instance.service)
-        listed = await self._list(registration, caller)
+        listed = await self._list(registration, caller, _listener(scope))
         await reply(send, 200, registration_answer_json(listed.token, self._overview()))
 
     async def beat(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -138,13 +138,15 @@ class RegistrationDesk:
             raise RefusedError(410, f"{drain.service!r} has no instance {drain.token}; register again")
         await reply_json(send, 200, True)
 
-    async def _list(self, registration: Registration, caller: Caller) -> ServiceInstance:
+    async def _list(
+        self, registration: Registration, caller: Caller, listener: tuple[str, int] | None
+    ) -> ServiceInstance:
         announced = registration.instance
         if caller.lease and caller.lease != registration.lease:
             raise RefusedError(422, "Hydra-Instance and hydraAsgi.lease name different leases")
         self._check_name(announced.service)
         self._check_limits(announced)
-        instance = replace(announced, address=await self._addresses(announced.address, caller.ip))
+        instance = replace(announced, address=await self._addresses(announced.address, caller.ip, listener))
         lease = LeaseState(registration.lease, instance.service, caller.ip, caller.signed)
         listed = await self._ask(self._store.register(instance, lease))
         now = self._clock()
@@ -221,6 +223,12 @@ class RegistrationDesk:
                 return await call
         except TimeoutError:
             raise StoreError(f"the store did not answer within {self._store_seconds:g} s") from None
+
+
+def _listener(scope: HTTPScope) -> tuple[str, int] | None:
+    """Where the call came in, None for a Unix socket or when the server does not say."""
+    server = scope.get("server")
+    return (str(server[0]), server[1]) if server and server[1] else None
 
 
 def _unknown(service: str, caller: Caller) -> RefusedError:

@@ -7,7 +7,7 @@ library raise, or a peer fail the connection; so each has a code that tells the 
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["MAX_REASON_BYTES", "TOO_LARGE", "WENT_AWAY", "Close", "may_be_sent", "to_pass_on"]
+__all__ = ["MAX_REASON_BYTES", "RESTARTING", "TOO_LARGE", "WENT_AWAY", "Close", "may_be_sent", "to_pass_on"]
 
 MAX_REASON_BYTES: Final = 123
 """A control frame holds 125 bytes (RFC 6455 section 5.5), two of which are the code."""
@@ -43,6 +43,9 @@ class Close:
         """The code for ASGI, which cannot say "none"; 1000 is what its close message means without one."""
         return _NORMAL if self.code is None else self.code
 
+
+RESTARTING: Final = Close(1012)
+"""For both sides when the node between them stops; clients take it as a call to come back."""
 
 TOO_LARGE: Final = Close(1009, "message too large")
 """For both sides when a message is larger than we carry."""

@@ -1,7 +1,7 @@
 """Tries to get an answer to one request: from the instance it belongs to, else from another where that is safe.
 
-A request is sent again only before the first byte of an answer, only where nothing of it may happen twice, only while
-the one deadline for all attempts allows it, and only as long as the service's budget of retries lasts.
+A request is sent again only while no byte of an answer has been passed on, only where nothing of it may happen twice,
+only while the one deadline for all attempts allows it, and only as long as the service's budget of retries lasts.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ from hydra_asgi.core.headers.request_check import check_response
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
+from hydra_asgi.gateway.begun_response import BegunResponse
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.observation import Progress
 from hydra_asgi.gateway.request_body import RequestBody
@@ -80,6 +81,8 @@ class Attempts:
         deadline: seconds within which the last attempt must have begun to answer.
         vouch: called with the token of an inactive instance that answered.
         clock: seconds.
+        waits_for_body: whether a response of declared length is an answer only with the first piece of its body, where
+            the request may be sent again; without a length (events, for example) it is one with its head.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Attempts:
         deadline: float,
         vouch: Callable[[int], None],
         clock: Clock,
+        waits_for_body: bool = False,
     ) -> None:
         self._upstream = upstream
         self._health = health
@@ -98,11 +102,12 @@ class Attempts:
         self._deadline = deadline
         self._vouch = vouch
         self._clock = clock
+        self._waits_for_body = waits_for_body
 
     async def first_answer(
         self, call: Call, group: Group, progress: Progress, local: ServiceInstance | None
     ) -> UpstreamResponse | None:
-        """The head of the first answer; None when it is the turn of the node's own instance.
+        """The first answer, of which nothing was passed on yet; None when it is the turn of the node's own instance.
 
         Args:
             call: the request.
@@ -114,7 +119,7 @@ class Attempts:
             UpstreamError: the last failure, when no instance answered.
         """
         ends = progress.began + self._deadline
-        failure = UpstreamError(ErrorKind.NO_INSTANCE, "no instance may be asked")
+        failure: UpstreamError | None = None
         self._health.count_request(group.service)
         candidates = self._health.order(group, call.key)
         instance = next(candidates, None)
@@ -128,7 +133,7 @@ class Attempts:
             except UpstreamError as error:
                 failure = error
             instance = self._following(call, progress, failure.kind, candidates, ends, local)
-        raise failure
+        raise failure or UpstreamError(ErrorKind.NO_INSTANCE, "no instance may be asked")
 
     def _following(
         self,
@@ -155,13 +160,24 @@ class Attempts:
     async def _attempt(self, call: Call, group: Group, instance: ServiceInstance, ends: float) -> UpstreamResponse:
         timeouts = _within(self._patience(call, group, instance), ends - self._clock())
         response = await self._health.send(self._upstream, instance, call.request_to(instance, timeouts))
-        problem = check_response(response.status, response.headers)
-        if problem is not None:
-            self._health.broke_off(instance, ErrorKind.PROTOCOL)
+        try:
+            usable = await self._usable(call, instance, response)
+        except BaseException as error:
+            if isinstance(error, UpstreamError):
+                self._health.broke_off(instance, error.kind)
             async with response:
-                raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
+                raise
         if not instance.active:
             self._vouch(instance.token)
+        return usable
+
+    async def _usable(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
+        """The response when it may be passed on, and is worth it."""
+        problem = check_response(response.status, response.headers)
+        if problem is not None:
+            raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
+        if self._waits_for_body and call.is_harmless and call.method != "HEAD" and _has_length(response):
+            return await BegunResponse.wait(response)
         return response
 
     def _patience(self, call: Call, group: Group, instance: ServiceInstance) -> Timeouts:
@@ -173,6 +189,10 @@ class Attempts:
 
 def _is_same(instance: ServiceInstance, other: ServiceInstance | None) -> bool:
     return other is not None and instance.token == other.token and instance.service == other.service
+
+
+def _has_length(response: UpstreamResponse) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in response.headers)
 
 
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:

@@ -11,6 +11,8 @@ from hydra_asgi.errors import UpstreamError
 
 __all__ = ["ClientWatch"]
 
+_LEAVINGS = frozenset({"http.disconnect", "websocket.disconnect"})
+
 
 class ClientWatch:
     """A context that ends with `UpstreamError(CLIENT_GONE)` when the client goes away inside it.
@@ -61,7 +63,7 @@ class ClientWatch:
 
     async def _watch(self) -> None:
         try:
-            while (await self._receive())["type"] != "http.disconnect":
+            while (await self._receive())["type"] not in _LEAVINGS:
                 pass
         except Exception as failure:
             self._failure = failure

@@ -88,7 +88,7 @@ class Forwarder:
         self._health = InstanceHealth() if health is None else health
         self._limits = ServiceLimits() if limits is None else limits
         self._attempts = Attempts(
-            upstream, self._health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock
+            upstream, self._health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
         )
         self._reporter = Reporter(log, on_record)
         self._clock = clock
@@ -211,7 +211,7 @@ class Forwarder:
             with PatientSend(send, self._idle) as send_piece:
                 async for piece in response.body():
                     if piece and has_body:
-                        await send_piece({"type": "http.response.body", "body": piece, "more_body": True})
+                        await send_piece(piece)
                         progress.response_bytes += len(piece)
             watch.end()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -219,8 +219,8 @@ class Forwarder:
             if error.kind is ErrorKind.CLIENT_GONE:
                 raise
             progress.fail(error.kind, error.detail)
-            if progress.instance is not None:
-                self._health.broke_off(progress.instance, error.kind)
+            assert progress.instance is not None  # noqa: S101 - it has answered
+            self._health.broke_off(progress.instance, error.kind)
             raise ResponseCutError(error.kind, error.detail) from None
         except OSError as error:  # ASGI 2.4: `send` raises it when the client is gone
             raise UpstreamError(ErrorKind.CLIENT_GONE, str(error)) from None

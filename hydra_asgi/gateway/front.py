@@ -19,6 +19,8 @@ from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unava
 from hydra_asgi.gateway.answers import answer
 from hydra_asgi.gateway.forward import Forwarder, OwnInstance
 from hydra_asgi.gateway.static_target import service_static_target, token_target
+from hydra_asgi.gateway.websocket_denial import answer_handshake
+from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 
 __all__ = ["GatewayFront", "Serve"]
 
@@ -47,6 +49,7 @@ class GatewayFront:
         is_starting: whether a route that is not known may still be announced, just after the start.
         serve: the mounted app.
         forward: sends a request to another instance.
+        forward_socket: the same for WebSockets.
         mint: makes a new weight key.
         spread: makes a key for a request that needs none to be kept: it only spreads load over instances.
     """
@@ -58,6 +61,7 @@ class GatewayFront:
         is_starting: Callable[[], bool],
         serve: Serve,
         forward: Forwarder,
+        forward_socket: WebSocketForwarder,
         mint: Callable[[], str],
         spread: Callable[[], str],
     ) -> None:
@@ -65,6 +69,7 @@ class GatewayFront:
         self._is_starting = is_starting
         self._serve = serve
         self._forward = forward
+        self._forward_socket = forward_socket
         self._mint = mint
         self._spread = spread
 
@@ -86,7 +91,7 @@ class GatewayFront:
         key = read_key(cast("list[tuple[bytes, bytes]]", scope["headers"]))
         if not key and state.needs_key:
             key = self._mint()
-            send = _with_cookie(send, key, secure=scope["scheme"] in ("https", "wss"))
+            send = _with_cookie(send, key, secure=scope.get("scheme") in ("https", "wss"))
         await self._answer(scope, receive, send, state, segments, raw, key or self._spread())
 
     async def _answer(
@@ -116,13 +121,14 @@ class GatewayFront:
                 await self._serve(scope, receive, send, key=key, target=target)
             case Unavailable():
                 await self._unavailable(scope, send, decision.service, f"{decision.service} {decision.why}.")
-            case Forward() if scope["type"] == "http":
+            case Forward():
                 target = _target(decision.addressed, raw, decision.instance)
                 if target is None and decision.addressed is not Addressed.NOTHING:
-                    await answer(send, 404, "Not found", "There is no such file.", scope=scope)
+                    await _not_found(scope, send)
                     return
                 target, query = target or raw, scope["query_string"]
-                await self._forward(
+                forward = self._forward if is_http else self._forward_socket
+                await forward(
                     scope,
                     receive,
                     send,
@@ -131,8 +137,6 @@ class GatewayFront:
                     target=target + b"?" + query if query else target,
                     local=self._own_turn(state, decision, raw, key),
                 )
-            case Forward():
-                await _refuse(scope, send, 501, "WebSockets of other services are not forwarded.")
 
     def _own_turn(self, state: DirectoryState, decision: Forward, raw: bytes, key: str) -> OwnInstance | None:
         """How the mounted app serves a request of its own service, for when its turn comes after others failed."""
@@ -149,7 +153,7 @@ class GatewayFront:
         if scope["type"] == "http":
             await answer(send, 503, "Not available", detail, scope=scope, kind=ErrorKind.NO_INSTANCE)
         else:
-            await _refuse(scope, send, 503, detail)
+            await answer_handshake(scope, send, 503, "Not available", detail, kind=ErrorKind.NO_INSTANCE)
 
 
 def _target(addressed: Addressed, raw: bytes, instance: ServiceInstance | None) -> bytes | None:
@@ -177,6 +181,13 @@ def _with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendC
     return send_with_cookie
 
 
+async def _not_found(scope: HTTPScope | WebSocketScope, send: ASGISendCallable) -> None:
+    if scope["type"] == "http":
+        await answer(send, 404, "Not found", "There is no such file.", scope=scope)
+    else:
+        await answer_handshake(scope, send, 404, "Not found", "There is no such socket.")
+
+
 async def _refuse(
     scope: HTTPScope | WebSocketScope,
     send: ASGISendCallable,
@@ -188,14 +199,5 @@ async def _refuse(
     """An answer of our own; a WebSocket's handshake is denied, with that answer where the server can."""
     if scope["type"] == "http":
         await answer(send, status, "Request refused", reason, scope=scope, close=close)
-    elif "websocket.http.response" in (scope.get("extensions") or {}):
-        start = {
-            "type": "websocket.http.response.start",
-            "status": status,
-            "headers": [(b"content-type", b"text/plain; charset=utf-8")],
-        }
-        await send(cast("ASGISendEvent", start))
-        body = {"type": "websocket.http.response.body", "body": reason.encode(), "more_body": False}
-        await send(cast("ASGISendEvent", body))
     else:
-        await send({"type": "websocket.close", "code": 1013, "reason": ""})
+        await answer_handshake(scope, send, status, "Request refused", reason)

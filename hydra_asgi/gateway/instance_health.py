@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.health.instance_record import Change
+from hydra_asgi.core.health.instance_record import Change, InstanceRecord
 from hydra_asgi.core.health.outlier import Key, Outliers
 from hydra_asgi.core.health.preference import Standing, preferred
 from hydra_asgi.core.health.retry_budget import RetryBudgets
@@ -103,37 +103,36 @@ class InstanceHealth:
         Raises:
             UpstreamError: from the upstream.
         """
-        key, began = _key(instance), self._clock()
-        number = self._outliers.begin(key, began)
+        record, began = self._outliers.record(_key(instance)), self._clock()
+        number = record.begin(began)
         try:
             response = await upstream.send(request)
         except UpstreamError as error:
-            self._failed(instance, key, number, error.kind)
+            self._failed(instance, record, number, error.kind)
             raise
         except asyncio.CancelledError:
             is_late = self._clock() - began >= patience
-            self._failed(instance, key, number, ErrorKind.FIRST_BYTE_TIMEOUT if is_late else ErrorKind.CLIENT_GONE)
+            self._failed(instance, record, number, ErrorKind.FIRST_BYTE_TIMEOUT if is_late else ErrorKind.CLIENT_GONE)
             raise
         except BaseException:
-            self._outliers.dropped(key, number)
+            record.dropped(number)
             raise
-        status = response.status
-        change = self._outliers.answered(key, number, good=status not in errors, now=self._clock())
-        self._tell(instance, change, f"status {status}")
+        change = record.answered(number, good=response.status not in errors, now=self._clock())
+        if change is not None:
+            self._tell(instance, change, f"status {response.status}")
         return response
 
     def broke_off(self, instance: ServiceInstance, kind: ErrorKind) -> None:
         """A response of it ended before its time, or could not be passed on."""
         if kind not in _NOT_ITS_FAULT:
-            self._tell(instance, self._outliers.broke_off(_key(instance), self._clock()), kind.value)
+            self._tell(instance, self._outliers.record(_key(instance)).broke_off(self._clock()), kind.value)
 
-    def _failed(self, instance: ServiceInstance, key: Key, number: int, kind: ErrorKind) -> None:
+    def _failed(self, instance: ServiceInstance, record: InstanceRecord, number: int, kind: ErrorKind) -> None:
         if kind in _NOT_ITS_FAULT:
-            self._outliers.dropped(key, number)
+            record.dropped(number)
             return
         refused = kind is ErrorKind.CONNECT_REFUSED
-        change = self._outliers.failed(key, number, refused=refused, now=self._clock())
-        self._tell(instance, change, kind.value)
+        self._tell(instance, record.failed(number, refused=refused, now=self._clock()), kind.value)
 
     def _tell(self, instance: ServiceInstance, change: Change | None, last: str) -> None:
         if change is None:

@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.health.concurrency import Admission, Limits, Places
+from hydra_asgi.core.health.concurrency import Limits, Places
 from hydra_asgi.errors import UpstreamError
 
 if sys.platform == "win32":  # pragma: no cover -- counts no files
@@ -34,7 +34,7 @@ FEWEST = 16
 def default_limits() -> Limits:
     """`Limits` with no more places than there are files: a forwarded request needs one for the client, one for us."""
     usual = Limits()
-    total = int(min(usual.total, max(FEWEST, (_files() - SPARE_FILES) // 2)))
+    total = int(min(usual.total, max(FEWEST, (_files() - SPARE_FILES) / 2)))
     return replace(usual, total=total, service=min(usual.service, total))
 
 
@@ -63,12 +63,12 @@ class ServiceLimits:
         Raises:
             UpstreamError: OVERLOADED, no place became free in time, or the queue is full.
         """
+        if self._places.take(service):
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        admission = self._places.enter(service, turn)
-        if admission is Admission.REFUSED:
+        if not self._places.queue(service, turn):
             raise UpstreamError(ErrorKind.OVERLOADED, f"{self.limits.queue} requests wait for a place already")
-        if admission is Admission.QUEUED:
-            await self._wait(service, turn)
+        await self._wait(service, turn)
 
     def leave(self, service: str) -> None:
         """Give a place back."""

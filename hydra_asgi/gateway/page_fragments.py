@@ -72,6 +72,11 @@ class PageFragments:
         self._numbers = count(1)
         self._seen = 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a fragment is still to come."""
+        return bool(self._asked)
+
     def reader(self) -> "SlotReader":
         """The reader of the page itself."""
         return SlotReader(self, depth=self._page.depth, last=self._page.deadline)

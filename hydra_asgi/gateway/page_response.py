@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final
@@ -94,6 +95,7 @@ class PageResponse:
         self._reader: SlotReader | None = None
         self._writer: PageWriter | None = None
         self._broken: UpstreamError | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     # -- what the app gets ----------------------------------------------------------------------------------------
 
@@ -141,6 +143,8 @@ class PageResponse:
             self._fragments.stop()
         if self._writer is not None:
             self._writer.stop()
+        if self._watching is not None:
+            self._watching.cancel()
 
     # -- the head ---------------------------------------------------------------------------------------------------
 
@@ -214,7 +218,16 @@ class PageResponse:
             raise self._broken
         if last:
             ready += [*self._close_reader(), END]
+            if self._fragments is not None and self._fragments.is_waiting:
+                self._watching = self._group.create_task(self._watch())
         await self._emit(ready, flush=last)
+
+    async def _watch(self) -> None:
+        """The app has said all and may listen no more, so we do: who has gone waits for no fragment."""
+        with suppress(Exception):  # a server that does not like to be asked only costs us the news
+            for _ in range(2):  # the end of the request, if the app has not taken it, and then the news
+                if (await self.receive()).get("more_body", False):
+                    break
 
     def _decoded(self, body: bytes, *, last: bool) -> Iterator[bytes]:
         if self._gzip is None:

@@ -4,12 +4,16 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from asgiref.typing import ASGISendCallable, ASGISendEvent
+from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 
 __all__ = ["PatientSend"]
+
+
+SMALL_BYTES = 32_768
+"""A first piece of this size finds room in the buffers of every server, so most responses never need the timer."""
 
 
 class PatientSend:
@@ -24,17 +28,15 @@ class PatientSend:
         seconds: how long a piece may take at least; it is noticed after twice that at most. None waits for ever.
     """
 
-    __slots__ = ("_cancelling", "_is_late", "_loop", "_owner", "_seconds", "_send", "_since", "_timer")
+    __slots__ = ("_cancelling", "_is_late", "_loop", "_owner", "_seconds", "_send", "_since", "_timer", "_was_used")
 
     def __init__(self, send: ASGISendCallable, seconds: float | None) -> None:
         self._send = send
         self._seconds = seconds
+        self._was_used = False
+        self._is_late = False
         self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._is_late = False
-        self._loop = asyncio.get_running_loop()
-        self._owner = asyncio.current_task()
-        self._cancelling = 0 if self._owner is None else self._owner.cancelling()
 
     def __enter__(self) -> Self:
         return self
@@ -45,22 +47,36 @@ class PatientSend:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def __call__(self, message: ASGISendEvent) -> None:
+    async def __call__(self, piece: bytes) -> None:
         """Send one piece."""
-        if self._timer is None and self._seconds is not None:
-            self._timer = self._loop.call_later(self._seconds, self._look, self._seconds)
+        message: HTTPResponseBodyEvent = {"type": "http.response.body", "body": piece, "more_body": True}
+        if self._timer is None:
+            if self._seconds is None or not (self._was_used or len(piece) > SMALL_BYTES):
+                self._was_used = True
+                return await self._send(message)
+            self._begin(self._seconds)
         self._since = self._loop.time()
         try:
             await self._send(message)
         except asyncio.CancelledError:
-            if self._is_late and self._owner is not None and self._owner.uncancel() <= self._cancelling:
+            if self._is_late and self._owner.uncancel() <= self._cancelling:
                 detail = f"the client took nothing of its response for {self._seconds:g} s"
                 raise UpstreamError(ErrorKind.CLIENT_SLOW, detail) from None
             raise
         self._since = None
+        return None
+
+    def _begin(self, seconds: float) -> None:
+        owner = asyncio.current_task()
+        if owner is None:
+            raise AssertionError("coroutines of asyncio run in tasks")
+        self._owner = owner
+        self._cancelling = owner.cancelling()
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(seconds, self._look, seconds)
 
     def _look(self, seconds: float) -> None:
-        if self._since is not None and self._loop.time() - self._since >= seconds and self._owner is not None:
+        if self._since is not None and self._loop.time() - self._since >= seconds:
             self._is_late = True
             self._owner.cancel()
         else:

@@ -1,5 +1,6 @@
 """What a core page lends to its fragments: the attributes that they may import."""
 
+import reprlib
 from collections.abc import Mapping
 from typing import cast
 
@@ -60,8 +61,9 @@ def _value(name: str, value: object) -> object:
     except NotJsonError as error:
         raise LendingError(f"{name} cannot be lent: {error}") from None
     except ValueError as error:
+        shown = reprlib.repr(value)[:80]
         raise LendingError(
-            f"{name} is {repr(value)[:80]}, which JSON has no form for: lend text, numbers, lists and dicts ({error})"
+            f"{name} is {shown}, which JSON has no form for: lend text, numbers, lists and dicts ({error})"
         ) from None
     if is_deeper(read, MAX_DEPTH):
         raise LendingError(f"{name} cannot be lent: it is nested more than {MAX_DEPTH - 1} deep")

@@ -3,18 +3,21 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.parse import unquote_to_bytes
 
-from asgiref.typing import ASGI3Application, ASGIReceiveEvent, ASGISendEvent, Scope
+from asgiref.typing import ASGIReceiveEvent, ASGISendEvent
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import Headers, UpstreamRequest
 
 __all__ = ["AsgiUpstream"]
+
+App = Callable[[Any, Any, Any], Awaitable[None]]
+"""An ASGI app of any framework; their types of it are not the same."""
 
 logger = logging.getLogger("hydra_asgi.testing")
 
@@ -27,7 +30,7 @@ class AsgiUpstream:
             mapping is read at each request, so a test may take a service away and bring it back.
     """
 
-    def __init__(self, apps: Mapping[str, ASGI3Application]) -> None:
+    def __init__(self, apps: Mapping[str, App]) -> None:
         self._apps = apps
 
     async def send(self, request: UpstreamRequest) -> "_Response":
@@ -53,7 +56,7 @@ class _Response:
         self._body_ended = False
         self._error: BaseException | None = None
 
-    async def start(self, app: ASGI3Application) -> None:
+    async def start(self, app: App) -> None:
         self._task = asyncio.create_task(self._run(app))
         try:
             async with asyncio.timeout(self._request.timeouts.first_byte):
@@ -91,9 +94,9 @@ class _Response:
     ) -> None:
         await self.close()
 
-    async def _run(self, app: ASGI3Application) -> None:
+    async def _run(self, app: App) -> None:
         try:
-            await app(cast("Scope", self._scope()), self._receive, self._send)
+            await app(self._scope(), self._receive, self._send)
         except Exception as error:
             # Whoever asked sees a status at most; the test's author wants the place in their app.
             logger.exception("the app that stands for %s failed", self._request.address.netloc)

@@ -2,9 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
-
-from asgiref.typing import ASGI3Application
 
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
@@ -13,7 +10,7 @@ from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.middleware import node_of
 from hydra_asgi.stage import Stage
-from hydra_asgi.testing.asgi_upstream import AsgiUpstream
+from hydra_asgi.testing.asgi_upstream import App, AsgiUpstream
 
 __all__ = ["FakeServices", "fake_services"]
 
@@ -26,10 +23,10 @@ class FakeServices:
         hydra: the node under test, which the services reach too.
     """
 
-    def __init__(self, apps: Mapping[str, ASGI3Application], hydra: Hydra) -> None:
+    def __init__(self, apps: Mapping[str, App], hydra: Hydra) -> None:
         self._apps = dict(apps)
         self._listening = {_address(service).netloc: app for service, app in apps.items()}
-        self._listening[_own_address(hydra).netloc] = cast("ASGI3Application", hydra.serve)
+        self._listening[_own_address(hydra).netloc] = hydra.serve
 
     @property
     def upstream(self) -> AsgiUpstream:
@@ -47,7 +44,7 @@ class FakeServices:
 
 @contextlib.contextmanager
 def fake_services(
-    hydra: Hydra, services: Mapping[str, object], *, routes: Mapping[str, Sequence[str]] | None = None
+    hydra: Hydra, services: Mapping[str, App], *, routes: Mapping[str, Sequence[str]] | None = None
 ) -> Iterator[FakeServices]:
     """Make a site of the app under test and of other apps in the same process.
 
@@ -71,7 +68,7 @@ def fake_services(
     """
     nodes = {service: node for service, app in services.items() if (node := node_of(app)) is not None}
     _check(hydra, services, nodes, routes or {})
-    running = FakeServices(cast("Mapping[str, ASGI3Application]", services), hydra)
+    running = FakeServices(services, hydra)
     cast_: list[ServiceInstance] = []
     stage = Stage(running.upstream, lambda: (*_listed(hydra), *cast_))
     with contextlib.ExitStack() as staged:

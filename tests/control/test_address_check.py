@@ -37,6 +37,14 @@ async def test_no_host_and_no_caller() -> None:
     assert (await refused(AddressCheck(FakeProber()), Address("http", "", 8002), "")).status == 422
 
 
+async def test_where_the_call_came_in_is_the_gateway() -> None:
+    """A gateway that was not told its own address still knows it from the call."""
+    check, address = AddressCheck(FakeProber()), Address("http", "10.1.2.3", 8000)
+    with pytest.raises(RefusedError, match="itself"):
+        await check(address, "10.1.2.3", ("10.1.2.3", 8000))
+    assert await check(address, "10.1.2.3", ("10.1.2.3", 8001)) == address
+
+
 async def test_policy_comes_before_the_network() -> None:
     """Nothing is connected to that may not be used: the gateway is no port scanner."""
     prober = FakeProber()

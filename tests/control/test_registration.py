@@ -1,6 +1,7 @@
 """The registration desk."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hydra_asgi.wire.answer import parse_answer, parse_beat
 from hydra_asgi.wire.drain import Drain, drain_json
 from tests.doubles.gateway import EPOCH, Gateway
 from tests.doubles.medusa import Medusa
-from tests.exchange import Exchange
+from tests.exchange import Exchange, exchange, http_scope
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "medusa-0.9.5"
 LEASE = "lease-of-24-characters-0"
@@ -62,6 +63,18 @@ async def listed(gateway: Gateway) -> tuple[ServiceInstance, ...]:
 
 def reason(answer: Exchange) -> str:
     return str(json.loads(answer.body)["reason"])
+
+
+async def test_the_gateway_does_not_list_itself() -> None:
+    """An address at which this very call came in would be a loop; a server that does not say where is believed."""
+    gateway = Gateway()
+    itself = registration_json(replace(instance(), address=Address("http", "127.0.0.1", 8000)), LEASE)
+    refused = await gateway.call("registration", itself)
+    assert refused.status == 403
+    assert "itself" in reason(refused)
+    headers = [(b"content-type", b"application/json")]
+    scope = http_scope("/h/discovery/k/registration", method="POST", headers=headers) | {"server": None}
+    assert (await exchange(gateway, scope, itself)).status == 200
 
 
 async def test_a_medusa_joins() -> None:

@@ -634,6 +634,52 @@ async def test_a_client_that_left_is_noticed_by_receive() -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+@pytest.mark.parametrize("before", [[], [{"type": "http.request", "body": b"", "more_body": False}]])
+async def test_a_client_that_left_is_noticed_when_the_app_has_said_all(before: list[Any]) -> None:
+    """While fragments are waited for behind the end of a page, we listen for the client, whom the app hears no more."""
+    site = Site()
+    site.source.gate("r")
+    messages = [*before, {"type": "http.disconnect"}]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(tag("r")))
+
+    async def receive() -> Any:
+        await asyncio.sleep(0)
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    await site.composer(app, http_scope(), receive, send)
+    assert site.source.ended == ["s"]
+
+
+async def test_an_upload_is_not_read_for_the_news() -> None:
+    """A client that still uploads when the page is complete is not listened to: nobody wants what it says."""
+    site = Site({"r": "R"})
+    calls = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(tag("r")))
+
+    async def receive() -> Any:
+        nonlocal calls
+        calls += 1
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await site.composer(app, http_scope(), receive, send)
+    assert calls == 1
+    assert b"".join(message.get("body", b"") for message in sent) == b"R"
+
+
 async def test_a_client_that_left_early_gets_no_fragments() -> None:
     """When the client has gone before the page begins, nothing is asked for."""
     site = Site()

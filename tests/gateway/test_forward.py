@@ -1,6 +1,7 @@
 """Forwarding a request to an instance, with instances that are prepared."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import pytest
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
+from hydra_asgi.core.health.concurrency import Limits
 from hydra_asgi.core.instance import Address, Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import ResponseCutError, UpstreamError
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.limits import ServiceLimits
+from hydra_asgi.gateway.observation import ForwardRecord
 from hydra_asgi.ports import Timeouts, UpstreamRequest
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
 from tests.exchange import Exchange, exchange, http_scope
@@ -325,12 +329,14 @@ async def test_an_explanation_names_the_service_and_no_address() -> None:
     records: list[logging.LogRecord] = []
     log = logging.getLogger("tests.forward")
     log.addFilter(lambda record: bool(records.append(record)))
-    result = await exchange(Gateway(failing(ErrorKind.CONNECT_REFUSED), log=log), http_scope("/orders"))
+    gateway = Gateway(failing(ErrorKind.CONNECT_REFUSED), log=log, clock=lambda: 10.0)
+    result = await exchange(gateway, http_scope("/orders"))
     assert b"orders cannot be reached" in result.body
     assert b"10.0.0" not in result.body
     assert result.header(b"proxy-status") == b"hydra; error=connection_refused"
     assert [record.getMessage() for record in records] == [
-        "connect-refused: 10.0.0.1:8002: secret detail for GET /orders of orders"
+        f"forwarded: service=orders instance={gateway.asked[-1]}:8002 method=GET path=/orders status=503 attempts=2 "
+        "seconds=0.000 kind=connect-refused detail=10.0.0.1:8002: secret detail"
     ]
     assert records[0].exc_info is None
 
@@ -508,3 +514,236 @@ async def test_the_end_of_a_response_is_not_a_leaving_client() -> None:
     ended: list[bool] = []
     await Gateway(FakeResponse(200, [b"one"]))(http_scope(), receive, send)
     assert ended == [True]
+
+
+# -- the node's own turn
+
+
+class Own:
+    """The node's own instance, and what it was asked to serve."""
+
+    def __init__(self, group: Group, status: int = 200) -> None:
+        self.instance = group.instances[1]
+        self.key = next(key for key in map(str, range(100)) if group.pick(key) is group.instances[0])
+        self.bodies: list[bytes] = []
+        self._status = status
+
+    async def serve(self, scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        while True:
+            message = await receive()
+            assert message["type"] == "http.request"
+            body += message["body"]
+            if not message["more_body"]:
+                break
+        self.bodies.append(body)
+        if self._status == 500:
+            raise ValueError("the app's own mistake")
+        await send({"type": "http.response.start", "status": self._status, "headers": []})
+        await send({"type": "http.response.body", "body": b"from here", "more_body": False})
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "body"), [("GET", [], b""), ("POST", [LENGTH_3], b"abc"), ("POST", [], b"")]
+)
+async def test_the_node_itself_is_the_next_in_order(
+    method: str, headers: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """When the first instance cannot be reached and the next is our own, the app gets the whole request."""
+    records: list[ForwardRecord] = []
+    gateway = Gateway(failing(ErrorKind.CONNECT_REFUSED), on_record=records.append)
+    own = Own(gateway.group)
+    gateway.options.update(key=own.key, local=(own.instance, own.serve))
+    result = await exchange(gateway, http_scope(method=method, headers=[HOST, *headers]), body)
+    assert (result.status, result.body) == (200, b"from here")
+    assert own.bodies == [body]
+    assert gateway.asked == ["10.0.0.1"]
+    assert [(one.is_local, one.status, one.attempts, one.kind, one.response_bytes) for one in records] == [
+        (True, 200, 1, None, 9)
+    ]
+    assert len(asyncio.all_tasks()) == 1
+
+
+async def test_what_the_own_app_raises_is_its_own() -> None:
+    """An error of the mounted app reaches the server as it is, and is recorded as a 500."""
+    records: list[ForwardRecord] = []
+    gateway = Gateway(failing(ErrorKind.CONNECT_REFUSED), on_record=records.append)
+    own = Own(gateway.group, status=500)
+    gateway.options.update(key=own.key, local=(own.instance, own.serve))
+    with pytest.raises(ValueError, match="own mistake"):
+        await exchange(gateway)
+    assert [one.status for one in records] == [500]
+
+
+async def test_the_own_instance_waits_for_its_turn() -> None:
+    """While the first choice answers, nothing is served here."""
+    gateway = Gateway(FakeResponse(201))
+    own = Own(gateway.group)
+    gateway.options.update(key=own.key, local=(own.instance, own.serve))
+    assert (await exchange(gateway)).status == 201
+    assert own.bodies == []
+
+
+# -- limits
+
+
+class Held:
+    """An instance whose answers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.asked = 0
+
+    async def __call__(self, request: UpstreamRequest) -> FakeResponse:
+        self.asked += 1
+        await self.go.wait()
+        return FakeResponse()
+
+
+async def test_a_slow_service_does_not_slow_another(eventually: Eventually) -> None:
+    """A service whose places and queue are full is answered 503 at once, while the next one has its own."""
+    limits = ServiceLimits(Limits(total=100, service=3, queue=2, queue_seconds=30.0))
+    held = Held()
+    slow, quick = Gateway(held, limits=limits), Gateway(FakeResponse(), limits=limits)
+    other = ServiceInstance("shop", Address("http", "10.0.1.1", 8002), token=1000000009)
+    quick.options["group"] = Group.build([other])
+    waiting = [asyncio.create_task(exchange(slow)) for _ in range(5)]
+    await eventually(lambda: (held.asked, limits.waiting("orders")) == (3, 2))
+    refused = await exchange(slow)
+    assert refused.status == 503
+    assert refused.header(b"retry-after") == b"3"
+    assert refused.header(b"proxy-status") == b"hydra; error=connection_limit_reached"
+    assert b"orders has more to do than it can" in refused.body
+    assert (await exchange(quick)).status == 200
+    assert held.asked == 3
+    held.go.set()
+    assert [result.status for result in await asyncio.gather(*waiting)] == [200] * 5
+    assert (limits.taken("orders"), limits.taken("shop")) == (0, 0)
+
+
+async def test_a_place_is_held_until_the_last_byte(eventually: Eventually) -> None:
+    """A response that streams keeps its place; a client that leaves gives it back."""
+    limits = ServiceLimits(Limits(total=100, service=1, queue=0))
+    gateway = Gateway(FakeResponse(200, [b"one", asyncio.Event().wait()]), limits=limits)
+    first = asyncio.create_task(exchange(gateway))
+    await eventually(lambda: gateway.upstream.open_responses)
+    assert (await exchange(gateway)).status == 503
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert limits.taken("orders") == 0
+
+
+async def test_a_client_that_leaves_the_queue_asks_nobody(eventually: Eventually) -> None:
+    """A request that is still waiting when its client goes away never reaches an instance."""
+    limits = ServiceLimits(Limits(total=100, service=1, queue=1, queue_seconds=30.0))
+    held = Held()
+    gateway = Gateway(held, limits=limits)
+    first = asyncio.create_task(exchange(gateway))
+    await eventually(lambda: held.asked)
+    leave = asyncio.Event()
+
+    async def receive() -> Any:
+        await leave.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nobody is there")
+
+    second = asyncio.create_task(gateway(http_scope(), receive, send))
+    await eventually(lambda: limits.waiting("orders"))
+    leave.set()
+    await second
+    held.go.set()
+    await first
+    assert held.asked == 1
+    assert (limits.taken("orders"), limits.waiting("orders")) == (0, 0)
+
+
+async def test_a_client_that_takes_nothing_is_cut_off() -> None:
+    """A reader that stands still longer than the idle time loses its response, and the instance is not blamed."""
+    limits = ServiceLimits()
+    records: list[ForwardRecord] = []
+    gateway = Gateway(
+        FakeResponse(200, [b"x"] * 100), limits=limits, timeouts=Timeouts(idle=0.01), on_record=records.append
+    )
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            await asyncio.Event().wait()
+
+    for _ in range(3):
+        with pytest.raises(ResponseCutError) as cut:
+            await gateway(http_scope(), receive, send)
+        assert cut.value.kind is ErrorKind.CLIENT_SLOW
+    assert gateway.upstream.open_responses == 0
+    assert limits.taken("orders") == 0
+    assert {(one.status, one.kind) for one in records} == {(200, ErrorKind.CLIENT_SLOW)}
+
+
+# -- what is told about it
+
+
+async def test_each_request_is_told_of_once() -> None:
+    """A record says who answered, after how many attempts, with how many bytes each way."""
+    records: list[ForwardRecord] = []
+    times = iter([10.0, *[11.0] * 8, 12.5])
+    gateway = Gateway(
+        failing(ErrorKind.CONNECT_REFUSED), whole, on_record=records.append, clock=lambda: next(times, 12.5)
+    )
+    await exchange(gateway, http_scope(method="POST", headers=[HOST, LENGTH_3]), b"abc")
+    (record,) = records
+    assert (record.service, record.version, record.method) == ("orders", 0, "POST")
+    assert record.instance == f"{gateway.asked[1]}:8002"
+    assert (record.status, record.attempts, record.kind, record.is_local) == (200, 2, None, False)
+    assert (record.request_bytes, record.response_bytes) == (3, 3)
+    assert record.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("answers", "instances", "status", "kind"),
+    [
+        ((failing(ErrorKind.PROTOCOL),), None, 502, ErrorKind.PROTOCOL),
+        ((FakeResponse(),), [], 503, ErrorKind.NO_INSTANCE),
+        ((FakeResponse(200, [b"half", failing(ErrorKind.TRUNCATED)]),), None, 200, ErrorKind.TRUNCATED),
+        ((failing(ErrorKind.CLIENT_GONE),), None, 499, ErrorKind.CLIENT_GONE),
+    ],
+)
+async def test_failures_are_told_of(answers: Any, instances: Any, status: int, kind: ErrorKind) -> None:
+    """The status is what the client saw, the kind says what went wrong."""
+    records: list[ForwardRecord] = []
+    gateway = Gateway(*answers, instances=instances, on_record=records.append)
+    with contextlib.suppress(ResponseCutError):
+        await exchange(gateway)
+    assert [(record.status, record.kind) for record in records] == [(status, kind)]
+
+
+async def test_a_request_that_is_ended_from_outside_is_told_of(eventually: Eventually) -> None:
+    """A server that shuts down cancels what it has; that is recorded as a client that is gone."""
+    records: list[ForwardRecord] = []
+    held = Held()
+    request = asyncio.create_task(exchange(Gateway(held, on_record=records.append)))
+    await eventually(lambda: held.asked)
+    request.cancel()
+    await asyncio.gather(request, return_exceptions=True)
+    assert [(record.status, record.kind) for record in records] == [(499, ErrorKind.CLIENT_GONE)]
+
+
+async def test_what_breaks_off_is_held_against_the_instance() -> None:
+    """An instance whose responses never come to their end is left to the others."""
+
+    def answer(request: UpstreamRequest) -> FakeResponse:
+        is_bad = request.address.host == "10.0.0.1"
+        return FakeResponse(200, [b"half", failing(ErrorKind.TRUNCATED)] if is_bad else b"whole")
+
+    gateway = Gateway(answer)
+    gateway.options["key"] = Own(gateway.group).key
+    cut = 0
+    for _ in range(50):
+        try:
+            await exchange(gateway)
+        except ResponseCutError:
+            cut += 1
+    assert cut == 11

@@ -15,6 +15,7 @@ from hydra_asgi.core.instance import Address, Dialect, FragmentDeclaration, Serv
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.fragments import InstanceFragments
+from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.ports import UpstreamRequest
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
 from hydra_asgi.wire.answer_lines import answer_line
@@ -278,6 +279,87 @@ async def test_an_attribute_without_a_form_costs_its_own_fragments() -> None:
     context = page(attributes={"bad": object()})
     assert (await ask(fragments, [question(imports="bad")], context))["a"].cause is FragmentCause.FAILED
     assert (await ask(fragments, [question(imports="")], context))["a"].html == "A"
+
+
+# -- what is known about instances
+
+
+def order_of(upstream: FakeUpstream) -> list[str]:
+    return [request.address.host for request in upstream.requests]
+
+
+def down(*numbers: int) -> Callable[[UpstreamRequest], FakeResponse]:
+    """Instances of ours, of which some refuse connections."""
+
+    def answer(request: UpstreamRequest) -> FakeResponse:
+        if request.address.host in {f"10.0.0.{number}" for number in numbers}:
+            raise REFUSED
+        return lines(FragmentAnswer("a", "A"))
+
+    return answer
+
+
+async def test_an_ejected_instance_is_not_asked() -> None:
+    """After three failures the fragments of its users come from another instance without a detour."""
+    upstream, health = FakeUpstream(down(1)), InstanceHealth()
+    fragments = source(upstream, instance(1), instance(2), health=health)
+    key = next(key for key in map(str, range(100)) if Group.build([instance(1), instance(2)]).pick(key) == instance(1))
+    for _ in range(5):
+        assert (await ask(fragments, context=page(key=key)))["a"].html == "A"
+    assert order_of(upstream) == ["10.0.0.1", "10.0.0.2"] * 3 + ["10.0.0.2"] * 2
+
+
+async def test_second_tries_have_a_budget() -> None:
+    """When nobody can be reached, fragments do not double the trouble: retries are the service's, pages' included."""
+    upstream, health = FakeUpstream(REFUSED), InstanceHealth(clock=lambda: 10.0)
+    fragments = source(upstream, instance(1), instance(2), health=health)
+    for _ in range(100):
+        await ask(fragments)
+    assert len(upstream.requests) == 100 + 6 + 20
+    assert not health.may_retry("two")
+
+
+async def test_an_instance_that_hangs_is_noticed() -> None:
+    """Questions that end with the page's deadline count; those that the page gives up earlier do not."""
+
+    async def hang(request: UpstreamRequest) -> FakeResponse:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    health = InstanceHealth()
+    group = Group.build([instance(1), instance(2)])
+    fragments = source(FakeUpstream(hang), instance(1), instance(2), health=health)
+    first = group.pick("")
+    for _ in range(3):
+        asking = asyncio.create_task(ask(fragments))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert next(health.order(group, "")) is first
+    for _ in range(3):
+        assert (await ask(fragments, context=page(0.06)))["a"].cause is FragmentCause.TIMEOUT
+    assert next(health.order(group, "")) is not first
+
+
+@pytest.mark.parametrize(
+    ("dialect", "status", "is_ejected"),
+    [
+        (Dialect.HYDRA, 500, True),
+        (Dialect.MEDUSA, 503, True),
+        (Dialect.MEDUSA, 500, False),
+        (Dialect.HYDRA, 404, False),
+    ],
+)
+async def test_which_statuses_speak_against_an_instance(dialect: Dialect, status: int, is_ejected: bool) -> None:
+    """A node of ours has no reason for a 500; a Medusa says it to a ref it does not know."""
+    health = InstanceHealth()
+    members = [instance(1, dialect=dialect), instance(2, dialect=dialect)]
+    group = Group.build(members)
+    fragments = source(FakeUpstream(FakeResponse(status)), *members, health=health)
+    first = group.pick("")
+    for _ in range(20):
+        await ask(fragments)
+    assert (next(health.order(group, "")) is not first) == is_ejected
 
 
 # -- unmodified Medusa services

@@ -129,3 +129,39 @@ async def test_a_client_that_stalls_holds_nobody_up() -> None:
         await read(body)
     assert slow.value.kind is ErrorKind.CLIENT_SLOW
     assert ends == [True]
+
+
+@pytest.mark.parametrize(
+    ("headers", "method", "version", "pieces", "expected"),
+    [
+        ([LENGTH], "POST", "1.1", [b"a", b"bc"], [b"a", b"bc"]),
+        ([], "GET", "1.1", [], [b""]),
+        ([], "POST", "1.1", [], [b""]),
+        ([], "POST", "2", [b"a", b"bc"], [b"a", b"bc"]),
+        ([], "POST", "2", [b"abc"], [b"abc"]),
+    ],
+)
+async def test_an_untouched_request_can_be_handed_over(
+    headers: list[tuple[bytes, bytes]], method: str, version: str, pieces: list[bytes], expected: list[bytes]
+) -> None:
+    """An app that takes the request gets every piece of its body once, looked at or not, and what comes after it."""
+    client = Client(*pieces)
+    client.messages.append({"type": "http.disconnect"})
+    body = client.body(*headers, method=method, version=version)
+    await body.begin()
+    receive = body.handed_over()
+    got: list[Any] = [await receive() for _ in expected]
+    assert [message["body"] for message in got] == expected
+    assert [message["more_body"] for message in got] == [True] * (len(expected) - 1) + [False]
+    assert await receive() == {"type": "http.disconnect"}
+
+
+async def test_what_was_read_is_counted() -> None:
+    """The bytes of the pieces that were taken, whether or not the body came to its end."""
+    client = Client(b"a", b"bc", gone=True)
+    body = client.body(CHUNKED)
+    await body.begin()
+    assert body.taken == 0
+    with pytest.raises(UpstreamError):
+        await read(body)
+    assert body.taken == 3

@@ -58,7 +58,11 @@ async def test_bodies_stream_both_ways() -> None:
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         got = [await receive() for _ in range(3)]
-        assert [(message["body"], message["more_body"]) for message in got] == [(b"1", True), (b"2", True), (b"", False)]
+        assert [(message["body"], message["more_body"]) for message in got] == [
+            (b"1", True),
+            (b"2", True),
+            (b"", False),
+        ]
         await send(START)
         await send({"type": "http.response.body", "body": b"first", "more_body": True})
         await gate.wait()
@@ -91,7 +95,7 @@ async def test_nobody_listens() -> None:
 
 
 async def test_failures_of_the_app(caplog: pytest.LogCaptureFixture) -> None:
-    """An app that raises before its response resets the connection, one that raises later cuts it; the log says where."""
+    """An app that raises before its response resets the connection, later it cuts it; the log says where."""
 
     async def before(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError("no database")

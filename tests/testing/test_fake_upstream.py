@@ -52,3 +52,8 @@ async def test_bodies_stream_wait_and_break() -> None:
     assert [await anext(pieces), await anext(pieces)] == [b"1", b"2"]
     with pytest.raises(UpstreamError):
         await anext(pieces)
+
+
+async def test_a_body_is_read_to_its_end() -> None:
+    """A body without trouble ends."""
+    assert [piece async for piece in FakeResponse(body=[b"1", b"2"]).body()] == [b"1", b"2"]

@@ -62,6 +62,7 @@ class Connection(asyncio.Protocol):
             reader.keeps_alive
             and reader.is_complete
             and not self.is_closed
+            and not self._corked
             and self._transport is not None
             and not self._transport.get_write_buffer_size()
         )
@@ -87,8 +88,9 @@ class Connection(asyncio.Protocol):
         return bool(poll.poll(0))
 
     def abort(self) -> None:
-        """Close at once, whatever is under way."""
+        """Close at once, whatever is under way; a body that ends with its connection is not whole by that."""
         self.is_closed = True
+        self.reader.fail(ErrorKind.RESET, "the connection was given up")
         self._on_spoiled = None
         self._deadline.close()
         if self._transport is not None:
@@ -113,11 +115,16 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send now, after what was gathered."""
+        transport = self._transport
+        if transport is None or self.is_closed:
+            return
         if self._corked:
-            data = self._corked + data
-            self._corked = b""
-        if self._transport is not None and not self.is_closed:
-            self._transport.write(data)
+            corked, self._corked = self._corked, b""
+            if len(data) > CORK_BYTES:
+                transport.write(corked)
+            else:
+                data = corked + data
+        transport.write(data)
 
     def gather(self, data: bytes) -> None:
         """Send with what follows in this turn of the loop, or at its end."""
@@ -134,7 +141,7 @@ class Connection(asyncio.Protocol):
         Args:
             seconds: how long it may take nothing; then the response is an IDLE_TIMEOUT.
         """
-        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s"))
+        self._expect_progress(seconds)
         while not self._writes and not self.is_answered:
             await self._change()
         self._deadline.clear()
@@ -170,16 +177,13 @@ class Connection(asyncio.Protocol):
         Raises:
             UpstreamError: FIRST_BYTE_TIMEOUT, RESET or PROTOCOL.
         """
-        reader = self.reader
-        if not self.is_answered:
-            self._deadline.set(seconds, lambda: self._give_up(ErrorKind.FIRST_BYTE_TIMEOUT, f"silent for {seconds} s"))
-            while not self.is_answered:
-                await self._change()
-                if reader.interim and on_interim is not None:
-                    self._tell(on_interim)
-            self._deadline.clear()
-        if reader.failure is not None:
-            raise self._error(reader.failure)
+        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.FIRST_BYTE_TIMEOUT, f"silent for {seconds} s"))
+        while not self.is_answered:
+            await self._change()
+            self._tell(on_interim)
+        self._deadline.clear()
+        self._tell(on_interim)  # what came during the upload
+        self._raise_failure()
 
     async def piece(self, seconds: float | None) -> bytes:
         """The next bytes of the body, as many as there are; empty at its end.
@@ -191,17 +195,13 @@ class Connection(asyncio.Protocol):
             UpstreamError: IDLE_TIMEOUT, RESET, TRUNCATED or PROTOCOL, after everything that came before it.
         """
         reader = self.reader
-        if not (reader.buffered or reader.is_complete or reader.failure):
-            self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"silent for {seconds} s"))
-            while not (reader.buffered or reader.is_complete or reader.failure):
-                await self._change()
-            self._deadline.clear()
+        if not self._has_piece:
+            await self._next_piece(seconds)
         if reader.buffered:
             piece = reader.take()
             self._read_on()
             return piece
-        if reader.failure is not None:
-            raise self._error(reader.failure)
+        self._raise_failure()
         return b""
 
     def hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -249,6 +249,11 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
+    @property
+    def _has_piece(self) -> bool:
+        reader = self.reader
+        return reader.buffered > 0 or reader.is_complete or reader.failure is not None
+
     def _spoil(self) -> None:
         on_spoiled, self._on_spoiled = self._on_spoiled, None
         if on_spoiled is not None:
@@ -257,6 +262,14 @@ class Connection(asyncio.Protocol):
     def _uncork(self) -> None:
         if self._corked:
             self.write(b"")
+
+    def _expect_progress(self, seconds: float | None, before: int = -1) -> None:
+        """Fail when a whole interval passes in which nothing of the written bytes left."""
+        unsent = cast(asyncio.Transport, self._transport).get_write_buffer_size()
+        if unsent == before:
+            self._give_up(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s")
+        else:
+            self._deadline.set(seconds, lambda: self._expect_progress(seconds, unsent))
 
     def _give_up(self, kind: ErrorKind, words: str) -> None:
         self.reader.fail(kind, words)
@@ -277,18 +290,26 @@ class Connection(asyncio.Protocol):
             self._on_answer = None
             on_answer()
 
-    async def _change(self) -> None:
-        self._waiter = self._loop.create_future()
+    async def _next_piece(self, seconds: float | None) -> None:
+        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"silent for {seconds} s"))
         try:
-            await self._waiter
-        finally:
-            self._waiter = None
+            while not self._has_piece:
+                await self._change()
+        finally:  # whoever was cancelled may read on later
+            self._deadline.clear()
 
-    def _tell(self, on_interim: Callable[[int, Headers], None]) -> None:
-        told, self.reader.interim = self.reader.interim, []
-        for status, headers in told:
-            on_interim(status, headers)
+    def _change(self) -> "asyncio.Future[None]":
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
-    def _error(self, failure: tuple[ErrorKind, str]) -> UpstreamError:
-        kind, words = failure
-        return UpstreamError(kind, f"{self.address.netloc}: {words}")
+    def _tell(self, on_interim: Callable[[int, Headers], None] | None) -> None:
+        if on_interim is not None and self.reader.interim:
+            told, self.reader.interim = self.reader.interim, []
+            for status, headers in told:
+                on_interim(status, headers)
+
+    def _raise_failure(self) -> None:
+        failure = self.reader.failure
+        if failure is not None:
+            kind, words = failure
+            raise UpstreamError(kind, f"{self.address.netloc}: {words}")

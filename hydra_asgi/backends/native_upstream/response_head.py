@@ -9,7 +9,17 @@ from typing import Final
 
 from hydra_asgi.ports import Headers
 
-__all__ = ["BODILESS", "CHUNKED", "MAX_FIELDS", "MAX_HEAD_BYTES", "UNCERTAIN", "UNTIL_CLOSE", "framing_of", "head_problem", "unfinished_problem"]
+__all__ = [
+    "BODILESS",
+    "CHUNKED",
+    "MAX_FIELDS",
+    "MAX_HEAD_BYTES",
+    "UNCERTAIN",
+    "UNTIL_CLOSE",
+    "framing_of",
+    "head_problem",
+    "unfinished_problem",
+]
 
 MAX_HEAD_BYTES: Final = 65_536
 """Eight times what servers accept in a request; a longer head is a fault or an attack."""

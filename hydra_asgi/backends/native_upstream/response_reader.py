@@ -64,13 +64,15 @@ class ResponseReader:
 
     __slots__ = (
         "_chunks", "_fields", "_framing", "_has_fields", "_held", "_interim_count", "_is_over", "_left", "_overhead",
-        "_parser", "_pieces", "_tail", "_wants_head_only", "_wants_upgrade", "buffered", "failure", "has_begun",
-        "headers", "interim", "is_complete", "keeps_alive", "leftover", "may_continue", "status", "trailers",
+        "_parser", "_pieces", "_spoiled", "_tail", "_wants_head_only", "_wants_upgrade", "buffered", "failure",
+        "has_begun", "headers", "interim", "is_complete", "keeps_alive", "leftover", "may_continue", "status",
+        "trailers",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.failure: tuple[ErrorKind, str] | None = None
         self.keeps_alive = True
+        self._spoiled: tuple[ErrorKind, str] | None = None
         self.buffered = 0
         self.headers: Headers = []
         self.leftover = b""
@@ -88,8 +90,7 @@ class ResponseReader:
             head_only: the request is a HEAD: the response has no body, whatever its fields say.
             may_upgrade: a 101 is a legal answer.
         """
-        if not self.keeps_alive:
-            self.fail(ErrorKind.PROTOCOL, "bytes that nobody asked for")
+        self.failure = self._spoiled
         self.status = 0
         self.trailers: Headers = []
         self.interim: list[tuple[int, Headers]] = []
@@ -106,6 +107,7 @@ class ResponseReader:
             return
         if self.is_complete:
             self.keeps_alive = False
+            self._spoiled = (ErrorKind.PROTOCOL, "bytes that nobody asked for")
         elif self.status:
             self._feed_body(data)
         else:
@@ -118,6 +120,8 @@ class ResponseReader:
             error: how it broke; None when the instance closed it in order.
         """
         self.keeps_alive = False
+        if self._spoiled is None:
+            self._spoiled = (ErrorKind.RESET, "closed without an answer")
         if self.is_complete or self.failure is not None:
             return
         if error is not None:
@@ -169,6 +173,8 @@ class ResponseReader:
         problem = self._parse(head)
         if not self._has_fields:
             return problem or "a head without an end"
+        if b" \r\n" in head or b"\t\r\n" in head:
+            self.headers = _without_trailing_space(self.headers)
         status = int(head[9:12])
         if status < 200:
             return self._read_interim(status, rest)
@@ -231,7 +237,8 @@ class ResponseReader:
             self.fail(ErrorKind.PROTOCOL, "chunk extensions or trailers without measure")
         elif self._is_over:
             self.is_complete = True
-            self.trailers = [pair for pair in self._fields if pair[0].lower() not in _NOT_IN_TRAILERS]
+            trailers = [pair for pair in self._fields if pair[0].lower() not in _NOT_IN_TRAILERS]
+            self.trailers = _without_trailing_space(trailers)
             # The parser skips line ends between messages, so a problem does not tell of them.
             if problem is not None or not self._tail.endswith(b"\r\n\r\n") or self._tail[0] in b"\r\n":
                 self.keeps_alive = False
@@ -253,7 +260,7 @@ class ResponseReader:
         self._fields = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._fields.append((name, value.rstrip(b" \t")))
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._has_fields = True
@@ -270,3 +277,8 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         self._is_over = True
+
+
+def _without_trailing_space(fields: Headers) -> Headers:
+    """The parser strips values in front only (RFC 9112 section 5.1)."""
+    return [(name, value.rstrip(b" \t")) for name, value in fields]

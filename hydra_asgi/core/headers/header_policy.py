@@ -65,6 +65,9 @@ MAX_HOPS = 16
 _NOT_A_REQUEST_FIELD = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
 # Content-Length is derived, Expect was answered by our server, and the Host is given by the caller.
 
+_SAID_BY_THE_SERVER = HOP_BY_HOP | {b"date", b"server"}
+# The server in front of the client adds its own, and neither may stand twice (RFC 9110 sections 6.6.1 and 10.2.4).
+
 
 def end_to_end(headers: Fields, drop: frozenset[bytes] = HOP_BY_HOP) -> Fields:
     """The fields that may travel on: without hop-by-hop ones, what `Connection` names, and names of our own.
@@ -127,7 +130,7 @@ def response_headers(headers: Fields, *, via: bytes = b"") -> Fields:
         headers: the instance's fields.
         via: our own member of the `Via` list; empty adds none.
     """
-    kept = end_to_end(headers)
+    kept = end_to_end(headers, _SAID_BY_THE_SERVER)
     if via:
         kept.append((b"via", via))
     return kept

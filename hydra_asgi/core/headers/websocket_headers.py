@@ -5,12 +5,15 @@ the service to say, which it can only when it is told. Key, version and extensio
 next one has its own.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
-from hydra_asgi.core.headers.header_fields import Fields
+from hydra_asgi.core.headers.header_fields import Fields, field_values
 from hydra_asgi.core.headers.header_policy import response_headers
 
 __all__ = ["accepted_headers", "handshake_headers", "refusal_headers"]
+
+_PROTOCOL: Final = b"sec-websocket-protocol"
 
 _OF_ONE_CONNECTION: Final = frozenset(
     {
@@ -23,15 +26,21 @@ _OF_ONE_CONNECTION: Final = frozenset(
 
 _NOT_IN_OUR_ACCEPTANCE: Final = _OF_ONE_CONNECTION | {
     b"content-length",
-    b"date",  # the server before us says these two itself, and a date must not come twice
-    b"sec-websocket-protocol",  # ASGI has a place of its own for it
-    b"server",
+    _PROTOCOL,  # ASGI has a place of its own for it
 }
 
 
-def handshake_headers(headers: Fields) -> Fields:
-    """The fields of a handshake request that has passed `request_headers`, without those of the client's connection."""
-    return [pair for pair in headers if pair[0] not in _OF_ONE_CONNECTION]
+def handshake_headers(headers: Fields, offered: Sequence[str] = ()) -> Fields:
+    """The fields of a handshake request that has passed `request_headers`, without those of the client's connection.
+
+    Args:
+        headers: the fields.
+        offered: the sub-protocols as the server tells them besides; wsproto takes their field away.
+    """
+    kept = [pair for pair in headers if pair[0] not in _OF_ONE_CONNECTION]
+    if offered and not field_values(kept, _PROTOCOL):
+        kept.append((_PROTOCOL, ", ".join(offered).encode("latin-1")))
+    return kept
 
 
 def accepted_headers(headers: Fields, *, via: bytes) -> Fields:

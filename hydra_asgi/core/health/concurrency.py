@@ -7,10 +7,9 @@ first served within a service; services whose turn a freed place is take it by t
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, TypeVar
 
-__all__ = ["Admission", "Limits", "Places"]
+__all__ = ["Limits", "Places"]
 
 T = TypeVar("T", bound=Hashable)
 
@@ -30,14 +29,6 @@ class Limits:
     service: int = 1000
     queue: int = 100
     queue_seconds: float = 1.0
-
-
-class Admission(Enum):
-    """What becomes of a request that wants a place."""
-
-    ADMITTED = "admitted"
-    QUEUED = "queued"
-    REFUSED = "refused"
 
 
 class Places(Generic[T]):
@@ -62,18 +53,26 @@ class Places(Generic[T]):
         """How many of its requests wait."""
         return len(self._queues.get(service, ()))
 
-    def enter(self, service: str, ticket: T) -> Admission:
-        """Ask for a place. Whoever is queued waits for `leave` to name its ticket, or gives up."""
-        if self._has_room(service):
-            # Nobody can be waiting: whoever could have taken this place would have been let in when it became free.
-            self._take(service)
-            return Admission.ADMITTED
+    def take(self, service: str) -> bool:
+        """Take a place if there is one."""
+        # Nobody can be waiting for it: whoever could have had it would have been let in when it became free.
+        if self._taken_by_all >= self._limits.total:
+            return False
+        taken = self._taken.get(service, 0)
+        if taken >= self._limits.service:
+            return False
+        self._taken_by_all += 1
+        self._taken[service] = taken + 1
+        return True
+
+    def queue(self, service: str, ticket: T) -> bool:
+        """Wait for a place until `leave` names the ticket; False when too many wait already."""
         queue = self._queues.get(service, {})
         if len(queue) >= self._limits.queue:
-            return Admission.REFUSED
+            return False
         queue[ticket] = None
         self._queues[service] = queue
-        return Admission.QUEUED
+        return True
 
     def leave(self, service: str) -> T | None:
         """Give a place back. Returns the ticket that has it now: one free place lets in one at most."""
@@ -83,7 +82,8 @@ class Places(Generic[T]):
             self._taken[service] = left
         else:
             del self._taken[service]
-        following = next((name for name in self._queues if self._has_room(name)), None)
+        # The first that gets a place has it already when it is let in.
+        following = next((name for name in self._queues if self.take(name)), None) if self._queues else None
         return None if following is None else self._let_in(following)
 
     def give_up(self, service: str, ticket: T) -> bool:
@@ -96,18 +96,10 @@ class Places(Generic[T]):
             del self._queues[service]
         return True
 
-    def _has_room(self, service: str) -> bool:
-        return self._taken_by_all < self._limits.total and self.taken(service) < self._limits.service
-
-    def _take(self, service: str) -> None:
-        self._taken_by_all += 1
-        self._taken[service] = self.taken(service) + 1
-
     def _let_in(self, service: str) -> T:
         queue = self._queues.pop(service)
         ticket = next(iter(queue))
         del queue[ticket]
         if queue:
             self._queues[service] = queue  # behind the others: its turn was now
-        self._take(service)
         return ticket

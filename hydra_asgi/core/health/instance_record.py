@@ -20,8 +20,8 @@ STREAK = 3
 RATIO = 0.4
 """Server errors among the answers: above what one broken page causes, below an instance that fails half of the time."""
 
-MIN_RESULTS = 10
-"""Fewer answers are too few to call it a ratio."""
+MIN_RESULTS = 20
+"""Fewer answers are too few to call it a ratio: one in four failing would look like one in two too often."""
 
 WINDOW_SECONDS = 10.0
 """Answers are counted from a failure on for this long."""
@@ -32,11 +32,12 @@ FIRST_SECONDS = 1.0
 MAX_SECONDS = 60.0
 """The longest ejection, and how long an instance has to be well until its earlier ejections are forgotten."""
 
-SILENT_WAITING = 8
-"""As many requests without an answer may be slow pages; more of them, all slow at once, are an instance that hangs."""
+SILENT_REQUESTS = 8
+"""So many requests sent since the last answer: where answers come as fast as requests, chance hardly does that."""
 
-SILENT_SECONDS = 3.0
-"""Longer than a page may take; far below the first-byte timeout, before which nothing is known for certain."""
+SILENT_SECONDS = 0.5
+"""Far below the first-byte timeout, before which nothing is known for certain: whoever is sent there meanwhile waits
+for that. Taking a pause for a silence costs little: others are asked until the next answer comes."""
 
 SILENT_PROBE_SECONDS = 1.0
 """While an instance is silent, one request a second tries whether it still is."""
@@ -74,6 +75,7 @@ class InstanceRecord:
         "_results",
         "_stale",
         "_streak",
+        "_unanswered",
         "_until",
         "_well_since",
         "_window_ends",
@@ -84,6 +86,7 @@ class InstanceRecord:
         self.waiting = 0
         self._number = 0  # of the last request
         self._last_sent = self._quiet_since = 0.0
+        self._unanswered = 0  # requests sent since then
         self._streak = 0
         self._refuses = False
         self._window_ends = 0.0
@@ -115,8 +118,9 @@ class InstanceRecord:
     def begin(self, now: float) -> int:
         """A request is sent there. Returns its number, to be given back with its outcome."""
         if not self.waiting:
-            self._quiet_since = now
+            self._hear(now)
         self.waiting += 1
+        self._unanswered += 1
         self._last_sent = now
         self._number += 1
         if self._until is not None and now >= self._until and not self._probe:
@@ -126,7 +130,7 @@ class InstanceRecord:
     def answered(self, number: int, *, good: bool, now: float) -> Change | None:
         """The head of an answer came; `good` means that it is no server error."""
         is_news = self._end(number)
-        self._quiet_since = now
+        self._hear(now)
         if not is_news:
             return None
         self._streak = 0
@@ -165,8 +169,14 @@ class InstanceRecord:
             self._probe = 0
         return number > self._stale
 
+    def _hear(self, now: float) -> None:
+        """There is no silence, or it begins now."""
+        self._quiet_since = now
+        self._unanswered = 0
+
     def _is_silent(self, now: float) -> bool:
-        return self.waiting >= SILENT_WAITING and now - self._quiet_since >= SILENT_SECONDS
+        is_asked = self.waiting and self._unanswered >= SILENT_REQUESTS
+        return bool(is_asked) and now - self._quiet_since >= SILENT_SECONDS
 
     def _count_failure(self, now: float) -> Change | None:
         if self._until is not None:

@@ -4,7 +4,7 @@ Records are kept by service and address, so an instance that leaves and comes ba
 registers and fails all day is not new each time.
 """
 
-from hydra_asgi.core.health.instance_record import Change, InstanceRecord
+from hydra_asgi.core.health.instance_record import InstanceRecord
 from hydra_asgi.core.health.preference import Standing
 from hydra_asgi.core.instance import Address
 
@@ -18,7 +18,7 @@ Key = tuple[str, Address]
 
 
 class Outliers:
-    """The records of all instances. One that is well and has nothing to do takes no room.
+    """The records of all instances, made when they are first needed.
 
     Args:
         size: how many records are kept; requests in progress may need more for their time.
@@ -26,7 +26,6 @@ class Outliers:
 
     def __init__(self, *, size: int = MAX_REMEMBERED) -> None:
         self._size = size
-        # In the order of the last trouble, or of the first request since.
         self._records: dict[Key, InstanceRecord] = {}
 
     def __len__(self) -> int:
@@ -42,46 +41,19 @@ class Outliers:
         record = self._records.get(key)
         return record is not None and record.is_doubted(now)
 
-    def begin(self, key: Key, now: float) -> int:
-        """A request is sent. Returns its number, to be given back with exactly one of the outcomes below."""
+    def record(self, key: Key) -> InstanceRecord:
+        """The record of an instance, to tell it what happens. To be used at once: it may be forgotten later."""
         record = self._records.get(key)
         if record is None:
             self._make_room()
             record = self._records[key] = InstanceRecord()
-        return record.begin(now)
-
-    def answered(self, key: Key, number: int, *, good: bool, now: float) -> Change | None:
-        """The head of an answer came; `good` means that it is no server error."""
-        record = self._records[key]
-        return self._kept(key, record, record.answered(number, good=good, now=now))
-
-    def failed(self, key: Key, number: int, *, refused: bool, now: float) -> Change | None:
-        """A request failed before its answer began; `refused` means that nobody listens there."""
-        record = self._records[key]
-        return self._kept(key, record, record.failed(number, refused=refused, now=now))
-
-    def broke_off(self, key: Key, now: float) -> Change | None:
-        """An answer did not come to its end. Not an outcome: `answered` was said when it began."""
-        record = self._records.get(key)
-        if record is None:
-            self._make_room()
-            record = self._records[key] = InstanceRecord()
-        return self._kept(key, record, record.broke_off(now))
-
-    def dropped(self, key: Key, number: int) -> None:
-        """A request ended for a reason that is not the instance's."""
-        record = self._records[key]
-        record.dropped(number)
-        self._kept(key, record, None)
-
-    def _kept(self, key: Key, record: InstanceRecord, change: Change | None) -> Change | None:
-        if record.is_blank:
-            del self._records[key]
-        elif change is not None:
-            self._records[key] = self._records.pop(key)  # to the end: it is worth knowing
-        return change
+        return record
 
     def _make_room(self) -> None:
+        """Forget those of whom there is nothing to remember, else the one that has been known for the longest time."""
+        if len(self._records) < self._size:
+            return
+        self._records = {key: record for key, record in self._records.items() if not record.is_blank}
         if len(self._records) < self._size:
             return
         idle = next((key for key, record in self._records.items() if not record.waiting), None)

@@ -111,6 +111,8 @@ def _addressed(state: DirectoryState, segments: tuple[str, ...]) -> tuple[Addres
     if token is not None and (instance := state.table.by_token(token)) is not None:
         # A drained instance keeps its sockets and files: draining is about new users.
         return Addressed.TOKEN, Group.build([replace(instance, weight=1.0)])
-    if segments[1] == "static" and (group := state.table.service(segments[0])) is not None:
+    # The folder itself is no file: `/orders/static` may be somebody's `/orders/{id}`.
+    is_file = segments[1] == "static" and any(segments[2:])
+    if is_file and (group := state.table.service(segments[0])) is not None:
         return Addressed.SERVICE, None if group.is_drained else group
     return Addressed.NOTHING, None

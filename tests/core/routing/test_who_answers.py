@@ -104,6 +104,14 @@ def test_static_files_of_services() -> None:
     assert ask(state, f"/{SHOP.token}/a.css") == Local(known=True, addressed=Addressed.TOKEN)
 
 
+def test_the_static_folder_itself_is_no_file() -> None:
+    """`/orders/static` without a file behind it is an ordinary path, for instance of `/orders/{id}`."""
+    for path in ("/orders/static", "/orders/static/"):
+        decision = ask(directory(SHOP, ORDERS), path)
+        assert isinstance(decision, Forward)
+        assert decision.addressed is Addressed.NOTHING
+
+
 def test_static_of_a_drained_service_falls_through() -> None:
     """Files of a service that takes no requests are looked up like any other path."""
     assert ask(directory(SHOP, replace(ORDERS, weight=0.0)), "/orders/static/a.css") == Local(known=False)

@@ -1,0 +1,1 @@
+"""The proxies that are measured, one module each; `all` lists them."""

@@ -1,0 +1,97 @@
+"""A response whose head is there and whose body streams from its connection."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.pool import AddressPool
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.errors import UpstreamError
+from hydra_asgi.ports import Headers
+
+__all__ = ["NativeResponse"]
+
+
+class NativeResponse:
+    """Implements `ports.UpstreamResponse`. Holds its connection until the body was read, or the context is left.
+
+    Args:
+        connection: its reader has the head.
+        pool: gets the connection back.
+        idle: seconds between two pieces of the body.
+        is_sent: the whole request went out; else the connection serves no other.
+
+    Attributes:
+        status: the final status.
+        headers: names spelled as they came.
+        trailers: fields after a chunked body; empty until the body was read.
+        upgraded: after a 101, reader and writer of the new protocol; None for every other status. The connection is
+            closed when the context is left; what must arrive is drained before.
+    """
+
+    __slots__ = ("_connection", "_idle", "_is_cut", "_is_sent", "_pool", "_rest", "headers", "status", "trailers",
+                 "upgraded")  # fmt: skip
+
+    def __init__(self, connection: Connection, pool: AddressPool, idle: float | None, is_sent: bool) -> None:
+        reader = connection.reader
+        self.status = reader.status
+        self.headers = reader.headers
+        self.trailers: Headers = reader.trailers
+        self.upgraded: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._connection: Connection | None = connection
+        self._pool = pool
+        self._idle = idle
+        self._is_sent = is_sent
+        self._is_cut = False
+        self._rest = b""
+        if reader.status == 101:
+            self.upgraded = connection.hand_over()
+        elif reader.is_complete:  # most responses: the connection is free before anybody reads
+            self._rest = reader.take()
+            self._let_go(connection)
+
+    def body(self) -> Self:
+        """The body's raw bytes, content coding untouched; only once."""
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        connection = self._connection
+        if connection is None:
+            return self._take_rest()
+        if self.upgraded is not None:
+            raise StopAsyncIteration
+        piece = await connection.piece(self._idle)
+        if connection.reader.is_complete:
+            self._let_go(connection)
+        return piece or self._take_rest()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._is_cut = True
+            self._pool.give_up(connection)
+
+    def _take_rest(self) -> bytes:
+        if self._is_cut:
+            raise UpstreamError(ErrorKind.TRUNCATED, "the response was left before its end")
+        rest, self._rest = self._rest, b""
+        if not rest:
+            raise StopAsyncIteration
+        return rest
+
+    def _let_go(self, connection: Connection) -> None:
+        self._connection = None
+        self.trailers = connection.reader.trailers
+        if self._is_sent:
+            self._pool.give_back(connection)
+        else:
+            self._pool.give_up(connection)

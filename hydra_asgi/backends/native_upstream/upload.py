@@ -1,0 +1,102 @@
+"""Writes a request, head and body, as fast as the instance takes it, and stops when the instance has answered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.request_head import RequestHead
+from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.errors import UpstreamError
+from hydra_asgi.ports import UpstreamRequest
+
+__all__ = ["send_at_once", "send_in_steps"]
+
+CONTINUE_SECONDS: Final = 1.0
+"""How long a body waits for a 100: servers that know the field answer at once, the others never do."""
+
+ONE_WRITE_BYTES: Final = 65_536
+"""Bodies up to here leave with their head: the copy costs less than a second system call and packet."""
+
+
+def send_at_once(connection: Connection, request: UpstreamRequest, head: RequestHead) -> bool:
+    """Write a request that needs no waiting, as most do. False: nothing was written, `send_in_steps` has to."""
+    body = request.body
+    if body is None:
+        connection.write(head.wire)
+        return True
+    if head.expects_continue or not isinstance(body, bytes) or len(body) > ONE_WRITE_BYTES:
+        return False
+    connection.write(head.wire + body)
+    return True
+
+
+async def send_in_steps(connection: Connection, request: UpstreamRequest, head: RequestHead) -> bool:
+    """Write any other request. False: an answer or a failure came first, and the rest was not sent.
+
+    Raises:
+        UpstreamError: PROTOCOL; a streamed body that is not as long as it was declared.
+        Exception: whatever the streamed body raises, as it is.
+    """
+    body = request.body
+    connection.gather(head.wire)
+    if head.expects_continue:
+        connection.write(b"")
+        if not await connection.permission(CONTINUE_SECONDS):
+            return False
+    if body is not None and not isinstance(body, bytes):
+        return await _send_stream(connection, request, body)
+    connection.write(body or b"")
+    await connection.drain(request.timeouts.idle)
+    return not connection.is_full
+
+
+async def _send_stream(connection: Connection, request: UpstreamRequest, body: AsyncIterator[bytes]) -> bool:
+    """Send the pieces, in the caller's task; an answer interrupts even the wait for the next piece."""
+    loop = asyncio.get_running_loop()
+    interrupt = asyncio.timeout(None)
+    connection.call_on_answer(lambda: interrupt.reschedule(loop.time()))
+    try:
+        async with interrupt:
+            return await _send_pieces(connection, request, body)
+    except TimeoutError:
+        if not interrupt.expired():
+            raise
+        return False
+    finally:
+        connection.call_on_answer(None)
+
+
+async def _send_pieces(connection: Connection, request: UpstreamRequest, body: AsyncIterator[bytes]) -> bool:
+    length = request.length
+    sent = 0
+    async for piece in body:
+        if connection.is_answered:
+            await _close(body)
+            return False
+        if not piece:  # as a chunk it would be the end
+            continue
+        sent += len(piece)
+        if length is None:
+            connection.gather(b"%x\r\n%b\r\n" % (len(piece), piece))
+        elif sent > length:
+            await _close(body)
+            break
+        else:
+            connection.gather(piece)
+        if connection.is_full:
+            await connection.drain(request.timeouts.idle)
+    if length is None:
+        connection.gather(b"0\r\n\r\n")
+    elif sent != length:
+        # Completed or cut, the rest would be read as the next request: the connection is given up.
+        words = f"{request.address.netloc}: a request body of {length} bytes that had {sent} so far"
+        raise UpstreamError(ErrorKind.PROTOCOL, words)
+    return not connection.is_full
+
+
+async def _close(body: AsyncIterator[bytes]) -> None:
+    """Tell a generator that it will not be asked again; others have no way to hear it."""
+    close = getattr(body, "aclose", None)
+    if close is not None:
+        await close()
