@@ -1,8 +1,9 @@
-"""The options of a node: from arguments and from the environment, read here and nowhere else.
+"""The options of a node: from arguments, the environment and a site file, read here and nowhere else.
 
-Every option can be given as a keyword argument of `Hydra` or as `HYDRA_<NAME>`; an argument wins, so that the
-environment fills in what the code leaves open. Unknown `HYDRA_*` variables are ignored, and those that Kubernetes
-injects for a Service called "hydra" are never read: HYDRA_PORT*, HYDRA_SERVICE_HOST, HYDRA_SERVICE_PORT*.
+Every option can be given as a keyword argument of `Hydra`, as `HYDRA_<NAME>`, or under `[gateway]` in the site file.
+The first of these wins, so that the environment fills in what the code leaves open, and the file what both do. Unknown
+`HYDRA_*` variables are ignored, and those that Kubernetes injects for a Service called "hydra" are never read:
+HYDRA_PORT*, HYDRA_SERVICE_HOST, HYDRA_SERVICE_PORT*.
 
 A wrong value stops start-up with a message that names where it came from, the value and the way out.
 """
@@ -18,9 +19,12 @@ from hydra_asgi.core.instance import Address
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import ConfigurationError
 
-__all__ = ["Network", "Options", "read_options"]
+__all__ = ["OPTION_NAMES", "Given", "Network", "Options", "read_option", "read_options", "read_url"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+Given = tuple[object, str]
+"""A value, and where it was given, for messages."""
 
 MIN_SECRET = 16
 """HMAC-SHA256 wants at least 128 bits; sixteen characters is the least that can hold them."""
@@ -54,6 +58,11 @@ class Options:
         allow_addresses: networks in which a service may register an address that is not the caller's own.
         trusted: networks of proxies in front of us whose `Forwarded` and `X-Forwarded-*` fields are believed.
         fragment_budget: seconds that a page waits for its fragments in total; below Medusa's 2 s by default.
+        config: the path of a site file: options for `[gateway]`, and instances that register nowhere.
+        public_control: whether the control plane is served under `/h/`; False where `hydra.control` is served on a
+            listener of its own.
+        grace: seconds that requests may go on after the server was told to stop; ten fit into the thirty after which
+            Kubernetes kills.
         enabled: False makes the middleware a pass-through.
     """
 
@@ -74,11 +83,39 @@ class Options:
     allow_addresses: tuple[Network, ...] = ()
     trusted: tuple[Network, ...] = ()
     fragment_budget: float = 1.5
+    config: str = ""
+    public_control: bool = True
+    grace: float = 10.0
     enabled: bool = True
 
 
-def read_options(arguments: Mapping[str, object], environ: Mapping[str, str]) -> Options:
-    """Options from keyword arguments (None means "not given") and the environment.
+OPTION_NAMES = tuple(option.name for option in fields(Options))
+"""All of them, in the order of `Options`."""
+
+
+def read_option(name: str, value: object, origin: str) -> object:
+    """One option's value, read as its field has it.
+
+    Args:
+        name: of the option.
+        value: as it was given.
+        origin: where, for the message.
+
+    Raises:
+        ConfigurationError: the value is wrong.
+    """
+    return _READERS[name](value, origin)
+
+
+def read_options(
+    arguments: Mapping[str, object], environ: Mapping[str, str], file: Mapping[str, Given] | None = None
+) -> Options:
+    """Options from keyword arguments (None means "not given"), the environment and a site file.
+
+    Args:
+        arguments: by option name.
+        environ: by `HYDRA_<NAME>`.
+        file: by option name.
 
     Raises:
         ConfigurationError: a value is wrong, or two options do not fit together.
@@ -88,6 +125,8 @@ def read_options(arguments: Mapping[str, object], environ: Mapping[str, str]) ->
         value, origin = arguments.get(option.name), f"{option.name}="
         if value is None and (variable := f"HYDRA_{option.name.upper()}") in environ:
             value, origin = environ[variable], variable
+        if value is None and file is not None and option.name in file:
+            value, origin = file[option.name]
         if value is not None:
             given[option.name] = _READERS[option.name](value, origin)
     if "gateway" not in given:
@@ -165,11 +204,20 @@ def _items(value: object, origin: str) -> tuple[str, ...]:
 def _gateways(value: object, origin: str) -> tuple[str, ...]:
     urls = tuple(url.rstrip("/") for url in _items(value, origin))
     for url in urls:
-        _split_url(url, origin)
+        read_url(url, origin)
     return urls
 
 
-def _split_url(url: str, origin: str) -> Address:
+def read_url(url: str, origin: str) -> Address:
+    """The address in an instance's base URL.
+
+    Args:
+        url: `http://host:port/base`.
+        origin: where it was given, for the message.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
     expected = "a URL such as http://10.0.0.7:8002 (scheme http or https, optional base path, nothing else)"
     try:
         parts = urlsplit(url)
@@ -197,7 +245,7 @@ def _address(value: object, origin: str) -> Address:
         if not 1 <= int(port) <= 65535:
             raise _wrong(origin, value, "a port from 1 to 65535")
         return Address("http", "", int(port))
-    return _split_url(text, origin)
+    return read_url(text, origin)
 
 
 def _key(value: object, origin: str) -> str:
@@ -290,5 +338,8 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     "allow_addresses": _networks,
     "trusted": _networks,
     "fragment_budget": _number(0.01, 60, " of seconds"),
+    "config": lambda value, origin: str(value),
+    "public_control": _flag,
+    "grace": _number(0, 3600, " of seconds"),
     "enabled": _flag,
 }

@@ -9,13 +9,16 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from hydra_asgi.core.directory.lease_state import LeaseState
+from hydra_asgi.core.events import Event
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
 
 __all__ = [
     "Clock",
+    "Event",
     "FragmentSource",
     "Headers",
+    "Hook",
     "LeaseState",
     "Picker",
     "Prober",
@@ -31,6 +34,14 @@ Headers = list[tuple[bytes, bytes]]
 
 Clock = Callable[[], float]
 """Seconds that only move forward."""
+
+
+class Hook(Protocol):
+    """Is told what the node does, for logs and metrics of its own."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Take one event, on the event loop: must not wait for anything, and must not raise."""
+        ...
 
 
 class Store(Protocol):
@@ -115,6 +126,7 @@ class UpstreamRequest:
         body: None for no body, bytes for a whole one, an iterator for a stream.
         length: the declared length of a streamed body; None sends it chunked.
         timeouts: see `Timeouts`.
+        service: whom the address stands for; only to say so where the request is observed.
     """
 
     address: Address
@@ -124,6 +136,7 @@ class UpstreamRequest:
     body: bytes | AsyncIterator[bytes] | None = None
     length: int | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
+    service: str = ""
 
 
 class UpstreamResponse(Protocol):

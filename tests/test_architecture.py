@@ -58,7 +58,17 @@ LIBRARIES: dict[str, set[str]] = {
     "own_app": {"asgiref"},
     "middleware": {"asgiref"},
     "testing": {"asgiref"},
-    "backends": {"httpx", "httpx2", "httpcore", "httpcore2", "selectolax", "redis", "websockets", "asgiref"},
+    "backends": {
+        "httptools",
+        "httpx",
+        "httpx2",
+        "httpcore",
+        "httpcore2",
+        "selectolax",
+        "redis",
+        "websockets",
+        "asgiref",
+    },
     "cli": {"typer", "rich"},
 }
 

@@ -8,7 +8,7 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Sco
 
 from hydra_asgi.control.body import read_body
 from hydra_asgi.control.fragment_answer import FragmentCall, unless_gone
-from hydra_asgi.control.guard import Guard
+from hydra_asgi.control.guard import Caller, Guard
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
 from hydra_asgi.core.fragments.fragment_lending import lent_headers
 from hydra_asgi.ports import Clock, FragmentSource
@@ -54,10 +54,10 @@ class AskDesk:
         assert scope["type"] == "http", scope["type"]  # noqa: S101 - the control plane calls only for HTTP
         started = self._clock()
         body = await read_body(receive, BODY_LIMIT)
-        self._guard.admit(scope, body)
+        caller = self._guard.admit(scope, body)
         ask = parse_ask(body)
         budget = self._budget if ask.budget is None else min(self._budget, ask.budget)
-        page = _page(ask, scope, started + budget - _margin(budget))
+        page = _page(ask, scope, caller, started + budget - _margin(budget))
         answers = merged([_answers(self._source, service, group, page) for service, group in ask.requests.items()])
         call = FragmentCall(ask.questions, answers, started + budget, started, self._clock)
         await unless_gone(receive, _send(call, scope, send))
@@ -96,10 +96,10 @@ class RenderDesk:
         assert scope["type"] == "http", scope["type"]  # noqa: S101 - the control plane calls only for HTTP
         started = self._clock()
         body = await read_body(receive, BODY_LIMIT)
-        self._guard.admit(scope, body)
+        caller = self._guard.admit(scope, body)
         render = parse_render(body, self._service)
         budget = self._budget if render.budget is None else min(self._budget, render.budget)
-        page = _page(render, scope, started + budget - _margin(budget))
+        page = _page(render, scope, caller, started + budget - _margin(budget))
         answers = _rendered(self._source, self._service, render.questions, page)
         call = FragmentCall(render.questions, answers, started + budget, started, self._clock)
         await unless_gone(receive, _send(call, scope, send))
@@ -117,10 +117,21 @@ def _margin(budget: float) -> float:
     return min(0.05, budget / 10)
 
 
-def _page(question: Ask | Render, scope: HTTPScope, deadline: float) -> PageContext:
-    """What the asker lends. A Java peer lends by fields of the request, and only language and trace are taken."""
+def _page(question: Ask | Render, scope: HTTPScope, caller: Caller, deadline: float) -> PageContext:
+    """What the asker lends. A Java peer lends by fields of the request, and only language and trace are taken.
+
+    What a node of ours has chosen to lend is believed; what came unsigned meets our own allow-list.
+    """
     headers = question.headers or lent_headers(((name.lower(), value) for name, value in scope["headers"]), ())
-    return PageContext(deadline, headers, question.attributes, question.key, question.depth)
+    return PageContext(
+        deadline,
+        headers,
+        question.attributes,
+        question.key,
+        question.depth,
+        question.origin if caller.signed else "",
+        is_lent=caller.signed,
+    )
 
 
 async def _answers(

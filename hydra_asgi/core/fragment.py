@@ -58,12 +58,14 @@ class FragmentAnswer:
         html: the rendered HTML; None means "show the fallback".
         cause: why `html` is None.
         detail: what happened, for the log.
+        version: of the instance that was asked, where one is known; only to say so where answers are observed.
     """
 
     id: str
     html: str | None
     cause: FragmentCause | None = None
     detail: str = ""
+    version: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ class PageContext:
         attributes: the core page's attributes that may be imported.
         key: the weight key of the user, "" if none was needed.
         depth: how many fragments deep we are already; 0 for a page.
+        origin: `scheme://host` under which the visitor sees the page, for absolute links in its fragments; "" when it
+            is not known.
+        is_lent: a node of ours chose the headers already, so they are not put through an allow-list again.
     """
 
     deadline: float
@@ -83,3 +88,5 @@ class PageContext:
     attributes: Mapping[str, object] = field(default_factory=dict)
     key: str = ""
     depth: int = 0
+    origin: str = ""
+    is_lent: bool = False

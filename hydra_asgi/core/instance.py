@@ -27,10 +27,11 @@ class RouteKind(StrEnum):
 
 
 class Dialect(StrEnum):
-    """How to talk to an instance: as to an unmodified Medusa, or as to a node of ours."""
+    """How to talk to an instance: as to an unmodified Medusa, as to a node of ours, or in nothing but HTTP."""
 
     MEDUSA = "medusa"
     HYDRA = "hydra"
+    PLAIN = "plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +90,19 @@ class MenuItem:
 
 @dataclass(frozen=True, slots=True)
 class FragmentDeclaration:
-    """A fragment that a service says it can render."""
+    """A fragment that a service says it can render.
+
+    Attributes:
+        ref: how pages name it.
+        imports: what it may see of the core page.
+        exports: what it gives to the core page.
+        path: where an instance that speaks plain HTTP answers GET with it; empty for all others.
+    """
 
     ref: str
     imports: tuple[Binding, ...] = ()
     exports: tuple[Binding, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,7 @@ class ServiceInstance:
         menu_items: its entries in menus.
         active_since: when it started, in epoch milliseconds of its own clock; shown, never compared.
         dialect: how to talk to it.
+        compose: gateways fill the fragment tags of its pages, because it cannot do so itself.
         token: its name inside URLs, unique in the directory, 1000000000 to 2147483647.
         order: the store's running number of the first registration; lower is older.
         active: beats arrive. False: silent too long, asked only when no active instance is left.
@@ -128,6 +138,7 @@ class ServiceInstance:
     menu_items: tuple[MenuItem, ...] = ()
     active_since: int = 0
     dialect: Dialect = Dialect.HYDRA
+    compose: bool = False
 
     token: int = 0
     order: int = 0

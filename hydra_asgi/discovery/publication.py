@@ -11,7 +11,10 @@ from hydra_asgi.discovery.found import FoundRoute
 from hydra_asgi.discovery.overlap import shape
 from hydra_asgi.errors import ConfigurationError, TemplateError
 
-__all__ = ["Exclusions", "declared_route", "hide", "with_declared"]
+__all__ = ["OWN_FILES", "Exclusions", "declared_route", "hide", "with_declared"]
+
+OWN_FILES = "static files of the app itself, published below /{service}/static/"
+"""Under one site every app has a folder of that name, so none of them gets the short path."""
 
 _OPERATIONS = {
     **dict.fromkeys(("/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"), "health"),
@@ -83,6 +86,8 @@ def _reason(found: FoundRoute, unpublished: Container[object]) -> str:
     plain = found.local.removesuffix("/{path:path}").rstrip("/")
     if plain in _OPERATIONS:
         return _OPERATIONS[plain]
+    if plain == "/static" and found.endpoint is None and found.local != plain:
+        return OWN_FILES
     if shape(found.route.template).startswith("/h/"):
         return "reserved: /h/ belongs to the control plane"
     return "only a fragment" if found.endpoint is not None and _holds(unpublished, found.endpoint) else ""

@@ -11,6 +11,7 @@ from hydra_asgi.core.routing.endpoint import original
 from hydra_asgi.core.routing.template_dialects import from_werkzeug, prefixed
 from hydra_asgi.discovery.found import Finding, FoundRoute, Place, normal_methods
 from hydra_asgi.discovery.peek import peek
+from hydra_asgi.discovery.publication import OWN_FILES
 from hydra_asgi.errors import TemplateError
 
 __all__ = ["framework_of", "is_quart", "read_quart"]
@@ -53,7 +54,7 @@ def _read_rule(rule: object, functions: Mapping[str, object], place: Place, app:
     automatic = peek(rule, "provide_automatic_options") is not False
     methods = None if is_socket else normal_methods(peek(rule, "methods"), automatic_options=automatic)
     kind = RouteKind.WEBSOCKET if is_socket else RouteKind.HTTP
-    hidden = "static files of the app itself, published below /{service}/static/" if endpoint == "static" else ""
+    hidden = OWN_FILES if endpoint == "static" else ""
     function = functions.get(endpoint) if isinstance(endpoint, str) else None
     public = Route(template, methods, kind, _host_of(rule, app) or place.host)
     return FoundRoute(public, original(function), framework_of(app), hidden, template)

@@ -57,7 +57,9 @@ class Call:
             headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
         target = instance.address.base.encode("latin-1") + self.target
         body = self.body.pieces()
-        return UpstreamRequest(instance.address, self.method, target, headers, body, self.body.length, timeouts)
+        return UpstreamRequest(
+            instance.address, self.method, target, headers, body, self.body.length, timeouts, instance.service
+        )
 
     def may_repeat(self, kind: ErrorKind) -> bool:
         """Whether another instance may be asked after this failure: nothing of the request may happen twice."""

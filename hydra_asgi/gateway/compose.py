@@ -9,6 +9,7 @@ from typing import Any
 
 from hydra_asgi.core.fragment import PageContext
 from hydra_asgi.core.headers.page_headers import app_request_headers
+from hydra_asgi.core.headers.page_origin import page_origin
 from hydra_asgi.gateway.fragment_slot import Fallback
 from hydra_asgi.gateway.page_fragments import ComposeLimits
 from hydra_asgi.gateway.page_response import PageResponse, PageSettings
@@ -101,6 +102,7 @@ class Composer:
             attributes={} if attributes is None else attributes,
             key=key,
             depth=depth,
+            origin=page_origin(scope),
         )
         await self._run(app, _app_scope(scope), receive, send, service=service, page=page)
 

@@ -56,6 +56,7 @@ class Directory:
             living service was heard; 0 for none.
         poll_seconds: how often the store is asked for its revision: with 0.8 a change is everywhere within a second.
         store_patience: seconds after which a poll has failed.
+        on_health: called when trouble with the store begins and when it ends. Must not raise.
 
     Attributes:
         state: what is known now. Read it once per request and keep what was read.
@@ -71,6 +72,7 @@ class Directory:
         first_load_seconds: float = BEAT_SECONDS,
         poll_seconds: float = SWEEP_SECONDS,
         store_patience: float = STORE_PATIENCE_SECONDS,
+        on_health: Callable[[], None] = lambda: None,
     ) -> None:
         self.state = DirectoryState()
         self._store = store
@@ -79,7 +81,7 @@ class Directory:
         self._local = local
         self._poll_seconds = poll_seconds
         self._store_patience = store_patience
-        self._health = DirectoryHealth(clock, first_load_seconds)
+        self._health = DirectoryHealth(clock, first_load_seconds, on_health)
         self._recovery = Recovery()
         self._departed = Departed()
         self._own: LocalApp | None = None
@@ -94,6 +96,16 @@ class Directory:
     def health(self) -> Health:
         """How well the directory is known now."""
         return self._health.now
+
+    @property
+    def age(self) -> float:
+        """Seconds since the store last confirmed what is known."""
+        return self._health.age
+
+    @property
+    def health_lasts(self) -> float:
+        """Seconds since the present health began."""
+        return self._health.lasts
 
     @property
     def is_starting(self) -> bool:

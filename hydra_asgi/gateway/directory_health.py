@@ -1,6 +1,7 @@
 """How well a node knows the directory, and since when."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,14 +34,19 @@ class DirectoryHealth:
     Args:
         clock: seconds that only move forward.
         first_load_seconds: how long after the start a service may still announce itself; 0 for no such time.
+        on_change: called when trouble begins and when it ends. Must not raise.
     """
 
-    def __init__(self, clock: Clock, first_load_seconds: float) -> None:
+    def __init__(
+        self, clock: Clock, first_load_seconds: float, on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
+        self._on_change = on_change
         self._first_load_seconds = first_load_seconds
         self._created = clock()
         self._started: float | None = None
         self._loaded: float | None = None
+        self._confirmed = clock()
         self._trouble: Health | None = None
 
     def start(self) -> None:
@@ -55,15 +61,28 @@ class DirectoryHealth:
             return False
         self._trouble = Health("degraded", why, self._clock() if known is None else known.since)
         _logger.warning("the directory may be out of date: %s", why)
+        self._on_change()
         return True
 
     def heal(self) -> None:
         """A poll went well."""
+        self._confirmed = self._clock()
         if self._loaded is None or self._trouble is not None:
             self._loaded = self._clock()
         if self._trouble is not None:
             _logger.info("the directory is up to date again after %.1f s", self._loaded - self._trouble.since)
             self._trouble = None
+            self._on_change()
+
+    @property
+    def age(self) -> float:
+        """Seconds since a poll went well; since the start, before the first one."""
+        return self._clock() - self._confirmed
+
+    @property
+    def lasts(self) -> float:
+        """Seconds since the present status began."""
+        return self._clock() - self.now.since
 
     @property
     def is_starting(self) -> bool:

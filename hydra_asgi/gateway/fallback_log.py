@@ -2,7 +2,8 @@
 
 import logging
 
-from hydra_asgi.gateway.compose import Fallback
+from hydra_asgi.core.events import Fallback
+from hydra_asgi.core.logfmt import logfmt
 
 __all__ = ["log_fallback", "log_warning"]
 
@@ -10,15 +11,16 @@ logger = logging.getLogger("hydra_asgi.fragments")
 
 
 def log_fallback(fallback: Fallback) -> None:
-    """Say which fragment showed its fallback, why, and after how long."""
-    logger.warning(
-        "fallback shown: service=%s ref=%s cause=%s seconds=%.3f detail=%s",
-        _printable(fallback.service) or "self",
-        _printable(fallback.ref),
-        fallback.cause.value,
-        fallback.seconds,
-        _printable(fallback.detail),
+    """Say which fragment showed its fallback, why, after how long, and on whose page."""
+    pairs = logfmt(
+        service=fallback.service or "self",
+        ref=fallback.ref,
+        cause=fallback.cause,
+        seconds=fallback.seconds,
+        detail=fallback.detail,
+        request=fallback.request_id,
     )
+    logger.warning("fallback shown: %s", pairs, extra={"fallback": fallback})
 
 
 def log_warning(text: str) -> None:

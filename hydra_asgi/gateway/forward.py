@@ -78,7 +78,7 @@ class Forwarder:
         health: InstanceHealth | None = None,
         limits: ServiceLimits | None = None,
         on_record: OnRecord | None = None,
-        log: logging.Logger = logging.getLogger("hydra_asgi.forward"),  # noqa: B008 -- the same object at each call
+        log: logging.Logger = logging.getLogger("hydra_asgi.access"),  # noqa: B008 -- the same object at each call
         clock: Clock = time.monotonic,
     ) -> None:
         self._pseudonym = pseudonym

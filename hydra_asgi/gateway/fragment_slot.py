@@ -1,31 +1,12 @@
 """The place of one fragment in a page, from its start tag to what stands there in the end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from hydra_asgi.core.events import Fallback
 from hydra_asgi.core.fragment import FragmentCause
 from hydra_asgi.core.html.fragment_tag import FragmentTag
 
 __all__ = ["Fallback", "FragmentSlot", "Piece"]
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """One fragment that showed its fallback.
-
-    Attributes:
-        service: who should have rendered it, `""` for the page's own app.
-        ref: which fragment.
-        cause: why, from a closed list.
-        detail: what happened, for the log; never shown to the public.
-        seconds: from the start tag to the decision.
-    """
-
-    service: str
-    ref: str
-    cause: FragmentCause
-    detail: str
-    seconds: float
 
 
 class FragmentSlot:

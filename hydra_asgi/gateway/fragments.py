@@ -6,12 +6,13 @@ from dataclasses import replace
 from itertools import islice
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
+from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_by_page
 from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.html.fragment_html import prefix_assets, strip_placeholders
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.instance_health import GATEWAY_ERRORS, SERVER_ERRORS, InstanceHealth
+from hydra_asgi.gateway.plain_fragments import ask_plainly
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest, UpstreamResponse
 from hydra_asgi.wire.answer_stream import read_answers
 from hydra_asgi.wire.fragments import Render, render_json
@@ -71,12 +72,14 @@ class InstanceFragments:
         cause, detail = FragmentCause.UNAVAILABLE, f"no instance of {service[:80]!r} can be asked now"
         if group is None:
             cause, detail = FragmentCause.UNKNOWN_SERVICE, f"no service {service[:80]!r} is known"
+        version: int | None = None
         for instance in self._candidates(group, page.key):
+            version = instance.version
             try:
                 async with closed(self._ask_instance(instance, questions, page)) as answers:
                     async for answer in answers:
                         tally.take(answer)
-                        yield answer
+                        yield replace(answer, version=version)
                 cause, detail = FragmentCause.BROKEN, f"{instance.address.netloc}: no answer to this fragment"
                 break
             except PeerFailedError as error:
@@ -84,7 +87,7 @@ class InstanceFragments:
                 if not error.untouched:
                     break
         for answer in tally.give_up(cause, detail):
-            yield answer
+            yield replace(answer, version=version)
 
     def _candidates(self, group: Group | None, key: str) -> Iterator[ServiceInstance]:
         """Whom to ask in turn; a second one only within the budget of retries that pages and fragments share."""
@@ -139,30 +142,31 @@ class InstanceFragments:
     async def _call(
         self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
     ) -> AsyncGenerator[FragmentAnswer, None]:
-        request = self._request(instance, questions, page)
-        ids = [question.id for question in questions]
-
-        def send() -> Awaitable[UpstreamResponse]:
+        def send(request: UpstreamRequest) -> Awaitable[UpstreamResponse]:
             # A Medusa answers 500 to a ref it does not know; that is no trouble of the instance.
             errors = GATEWAY_ERRORS if instance.dialect is Dialect.MEDUSA else SERVER_ERRORS
             patience = page.deadline - self._clock() - DEADLINE_SLACK_SECONDS
             return self._health.send(self._upstream, instance, request, errors=errors, patience=patience)
 
-        async with closed(read_answers(send, ids, page.deadline)) as answers:
+        if instance.dialect is Dialect.PLAIN:
+            lent = lent_by_page(page, allowed_names(self._forward, instance.service))
+            asked = ask_plainly(instance, questions, lent, send, left=self._left(page), deadline=page.deadline)
+        else:
+            request = self._request(instance, questions, page)
+            asked = read_answers(lambda: send(request), [question.id for question in questions], page.deadline)
+        async with closed(asked) as answers:
             async for answer in answers:
                 yield _fitted(instance, answer)
 
     def _request(
         self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
     ) -> UpstreamRequest:
-        left = page.deadline - self._clock()
-        if left <= 0:
-            raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
+        left = self._left(page)
         is_medusa = instance.dialect is Dialect.MEDUSA
         address = instance.address
-        lent = lent_headers(page.headers, allowed_names(self._forward, instance.service))
+        lent = lent_by_page(page, allowed_names(self._forward, instance.service))
         attributes = lent_attributes(questions, page.attributes)
-        render = Render(attributes, tuple(questions), lent, page.key, page.depth, left)
+        render = Render(attributes, tuple(questions), lent, page.key, page.depth, left, page.origin)
         try:
             body = render_json(render, instance.dialect)
         except ValueError as error:
@@ -178,7 +182,14 @@ class InstanceFragments:
             body,
             # Half of the budget for connecting at most, so that a second instance has a chance.
             timeouts=Timeouts(connect=min(1.0, left / 2), first_byte=left, idle=left),
+            service=instance.service,
         )
+
+    def _left(self, page: PageContext) -> float:
+        left = page.deadline - self._clock()
+        if left <= 0:
+            raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
+        return left
 
 
 def _declared(instance: ServiceInstance, questions: Iterable[FragmentQuestion]) -> list[FragmentQuestion]:

@@ -7,9 +7,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.events import EjectionRecord
 from hydra_asgi.core.health.instance_record import Change, InstanceRecord
 from hydra_asgi.core.health.outlier import Key, Outliers
 from hydra_asgi.core.health.preference import Standing, preferred
@@ -40,11 +41,19 @@ class InstanceHealth:
     Args:
         clock: seconds that only move forward.
         log: gets a line when an instance is ejected and when it is back.
+        on_change: told the same. Must not raise.
     """
 
-    def __init__(self, *, clock: Clock = time.monotonic, log: logging.Logger = _logger) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock = time.monotonic,
+        log: logging.Logger = _logger,
+        on_change: Callable[[EjectionRecord], None] | None = None,
+    ) -> None:
         self._clock = clock
         self._log = log
+        self._on_change = on_change
         self._outliers = Outliers()
         self._budgets = RetryBudgets()
 
@@ -143,6 +152,8 @@ class InstanceHealth:
             self._log.warning(text, service, where, change.seconds, last)
         else:
             self._log.info("instance is back: service=%s instance=%s last=%s", service, where, last)
+        if self._on_change is not None:
+            self._on_change(EjectionRecord(service, instance.version, where, change.seconds, last))
 
 
 def _key(instance: ServiceInstance) -> Key:

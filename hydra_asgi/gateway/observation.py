@@ -1,47 +1,17 @@
-"""What is told about each forwarded request, once, when it is over: to metrics through a hook, and to the log."""
+"""What is told about each forwarded request, once, when it is over: to hooks, and to the access log."""
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
+from hydra_asgi.core.events import ForwardRecord
+from hydra_asgi.core.headers.request_id import read_request_id
 from hydra_asgi.core.instance import ServiceInstance
+from hydra_asgi.core.logfmt import logfmt
 from hydra_asgi.gateway.answers import shown_path
 
 __all__ = ["ForwardRecord", "OnRecord", "Progress", "Reporter"]
-
-
-@dataclass(frozen=True, slots=True)
-class ForwardRecord:
-    """One forwarded request, when it is over.
-
-    Attributes:
-        service: who was asked for.
-        version: of the instance asked last; None when nobody was.
-        instance: `host:port` of the instance asked last; empty when nobody was.
-        method: upper-case.
-        status: what the client was sent; 499 when it was gone before that.
-        attempts: how many requests were sent to instances.
-        kind: how the request failed; None when it did not. With a good status: the response broke off.
-        seconds: from the request to the end of its response.
-        request_bytes: of the body that was read from the client.
-        response_bytes: of the body that was sent to the client.
-        is_local: the mounted app answered at last, in the place of an instance that could not.
-    """
-
-    service: str
-    version: int | None
-    instance: str
-    method: str
-    status: int
-    attempts: int
-    kind: ErrorKind | None
-    seconds: float
-    request_bytes: int
-    response_bytes: int
-    is_local: bool = False
-
 
 OnRecord = Callable[[ForwardRecord], None]
 """Takes each record; called on the event loop, so it must not wait for anything."""
@@ -73,7 +43,7 @@ class Progress:
         self.detail = detail
         self.status = self.status or OUTCOMES[kind].status
 
-    def record(self, now: float) -> ForwardRecord:
+    def record(self, scope: Mapping[str, Any], now: float) -> ForwardRecord:
         """The record of it, if it is over now."""
         instance = self.instance
         return ForwardRecord(
@@ -88,14 +58,16 @@ class Progress:
             self.request_bytes,
             self.response_bytes,
             self.is_local,
+            shown_path(scope),
+            read_request_id(scope["headers"]),
         )
 
 
 class Reporter:
     """Tells about requests that are over.
 
-    One line each: DEBUG for what went well, INFO for what went well in the end and for clients that left, WARNING for
-    failures. The record itself is the line's attribute `forward`, for formatters that write JSON.
+    One line each: INFO for what went well and for clients that left, WARNING for failures. The record itself is the
+    line's attribute `forward`, for formatters that write JSON.
 
     Args:
         log: gets the lines.
@@ -112,39 +84,35 @@ class Reporter:
         is_logged = self._log.isEnabledFor(level)
         if not is_logged and self._on_record is None:
             return
-        record = progress.record(now)
+        record = progress.record(scope, now)
         if is_logged:
-            self._write(level, record, progress.detail, shown_path(scope))
+            self._log.log(level, "%s", _line(record, progress.detail), extra={"forward": record})
         if self._on_record is not None:
             try:
                 self._on_record(record)
             except Exception:
                 self._log.exception("on_record failed: %r", self._on_record)
 
-    def _write(self, level: int, record: ForwardRecord, detail: str, path: str) -> None:
-        failure = "" if record.kind is None else f" kind={record.kind.value} detail={_printable(detail)}"
-        self._log.log(
-            level,
-            "forwarded: service=%s instance=%s method=%s path=%s status=%d attempts=%d seconds=%.3f%s",
-            record.service,
-            record.instance or ("self" if record.is_local else "none"),
-            record.method,
-            path,
-            record.status,
-            record.attempts,
-            record.seconds,
-            failure,
-            extra={"forward": record},
-        )
-
 
 def _level(progress: Progress) -> int:
-    if progress.kind is None and progress.attempts <= 1 and not progress.is_local:
-        return logging.DEBUG
     is_harmless = progress.kind is None or progress.kind is ErrorKind.CLIENT_GONE
     return logging.INFO if is_harmless else logging.WARNING
 
 
-def _printable(text: str) -> str:
-    """One event stays one line, whatever a peer put into it."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:300])
+def _line(record: ForwardRecord, detail: str) -> str:
+    pairs = logfmt(
+        service=record.service,
+        version=record.version,
+        instance=record.instance or ("self" if record.is_local else "none"),
+        method=record.method,
+        path=record.path,
+        status=record.status,
+        attempts=record.attempts,
+        seconds=record.seconds,
+        received=record.request_bytes,
+        sent=record.response_bytes,
+        request=record.request_id,
+        kind=record.kind,
+        detail=detail,
+    )
+    return f"forwarded: {pairs}"

@@ -12,10 +12,6 @@ from hydra_asgi.errors import UpstreamError
 __all__ = ["PatientSend"]
 
 
-SMALL_BYTES = 32_768
-"""A first piece of this size finds room in the buffers of every server, so most responses never need the timer."""
-
-
 class PatientSend:
     """A `send` for pieces of a body that fails with `UpstreamError(CLIENT_SLOW)` when one takes too long; a context.
 
@@ -28,12 +24,11 @@ class PatientSend:
         seconds: how long a piece may take at least; it is noticed after twice that at most. None waits for ever.
     """
 
-    __slots__ = ("_cancelling", "_is_late", "_loop", "_owner", "_seconds", "_send", "_since", "_timer", "_was_used")
+    __slots__ = ("_cancelling", "_is_late", "_loop", "_owner", "_seconds", "_send", "_since", "_timer")
 
     def __init__(self, send: ASGISendCallable, seconds: float | None) -> None:
         self._send = send
         self._seconds = seconds
-        self._was_used = False
         self._is_late = False
         self._since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -51,8 +46,7 @@ class PatientSend:
         """Send one piece."""
         message: HTTPResponseBodyEvent = {"type": "http.response.body", "body": piece, "more_body": True}
         if self._timer is None:
-            if self._seconds is None or not (self._was_used or len(piece) > SMALL_BYTES):
-                self._was_used = True
+            if self._seconds is None:
                 return await self._send(message)
             self._begin(self._seconds)
         self._since = self._loop.time()

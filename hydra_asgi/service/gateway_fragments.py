@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
+from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_by_page
 from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.instance import Address
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest
@@ -29,8 +29,7 @@ class GatewayFragments:
         upstream: carries the questions.
         key: the path key of the cluster.
         sign: (method, path, body) -> header pairs that prove who asks.
-        forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`. The
-            gateway has an allow-list too, and both have to name what shall arrive.
+        forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
         clock: seconds, the clock of `PageContext.deadline`.
     """
 
@@ -87,9 +86,9 @@ class GatewayFragments:
         left = page.deadline - self._clock()
         if left <= 0:
             raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
-        lent = lent_headers(page.headers, allowed_names(self._forward, service))
+        lent = lent_by_page(page, allowed_names(self._forward, service))
         attributes = lent_attributes(questions, page.attributes)
-        ask = Ask(attributes, {service: tuple(questions)}, lent, page.key, page.depth, left)
+        ask = Ask(attributes, {service: tuple(questions)}, lent, page.key, page.depth, left, page.origin)
         try:
             body = ask_json(ask)
         except ValueError as error:

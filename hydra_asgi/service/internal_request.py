@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from hydra_asgi.core.headers.page_origin import split_origin
 from hydra_asgi.core.routing.template import Segment, SegmentKind, parse_template
 
 __all__ = ["PathError", "ResponseRecorder", "filled_path", "internal_scope"]
-
-_HOST = b"localhost"
-"""Named when the page's request had no Host: an app that checks hosts then refuses, and the fallback shows why."""
 
 
 class PathError(ValueError):
@@ -42,7 +40,7 @@ def internal_scope(
     path: str,
     *,
     headers: Sequence[tuple[bytes, bytes]],
-    host: bytes | None,
+    origin: str,
     root_path: str = "",
     base: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -51,16 +49,17 @@ def internal_scope(
     Args:
         path: inside the app, decoded.
         headers: what the core page lends.
-        host: the Host of the core page's request.
+        origin: of the core page, so that absolute links lead to the site.
         root_path: where the app is mounted; `scope["path"]` includes it, as the ASGI specification has it.
         base: what every scope of the app carries, `app` and the lifespan's `state` above all; state is copied, as
             servers do.
     """
     base = base or {}
+    scheme, host = split_origin(origin)
     whole = root_path + path
     return {
         "http_version": "1.1",
-        "scheme": "http",
+        "scheme": scheme,
         "server": None,
         **base,
         "type": "http",
@@ -70,7 +69,7 @@ def internal_scope(
         "raw_path": quote(whole, safe="/:@!$&'()*+,;=-._~").encode("ascii"),
         "query_string": b"",
         "root_path": root_path,
-        "headers": [(b"host", host or _HOST), (b"accept", b"text/html"), *_without(headers, b"host", b"accept")],
+        "headers": [(b"host", host), (b"accept", b"text/html"), *_without(headers, b"host", b"accept")],
         # Nobody's address: an app that trusts its own machine must not take a page's visitor for that.
         "client": None,
         "state": dict(base.get("state") or {}),

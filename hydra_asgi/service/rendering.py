@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragments.fragment_lending import lent_headers
+from hydra_asgi.core.fragments.fragment_lending import lent_by_page
 from hydra_asgi.errors import PickError
 from hydra_asgi.ports import Picker
 from hydra_asgi.service.attributes import ATTRIBUTES, FragmentRequest, imported_attributes
@@ -141,11 +141,10 @@ class LocalFragments:
     def _scope(
         self, path: str, question: FragmentQuestion, page: PageContext, attributes: Mapping[str, object]
     ) -> dict[str, Any]:
-        host = next((value for name, value in page.headers if name == b"host"), None)
         scope = internal_scope(
             path,
-            headers=lent_headers(page.headers, self._forward),
-            host=host,
+            headers=lent_by_page(page, self._forward),
+            origin=page.origin,
             root_path=self._root_path(),
             base=self._base(),
         )

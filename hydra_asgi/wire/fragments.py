@@ -49,6 +49,7 @@ class Ask:
         key: the user's weight key, "" for none.
         depth: how many fragments deep the page is.
         budget: seconds the asker will wait, None when it did not say.
+        origin: `scheme://host` of the page, "" when the asker did not say.
     """
 
     attributes: Mapping[str, object]
@@ -57,6 +58,7 @@ class Ask:
     key: str = ""
     depth: int = 0
     budget: float | None = None
+    origin: str = ""
 
     @property
     def questions(self) -> tuple[FragmentQuestion, ...]:
@@ -74,6 +76,7 @@ class Render:
     key: str = ""
     depth: int = 0
     budget: float | None = None
+    origin: str = ""
 
 
 # Control characters would make ids that grow sixfold in JSON, and 200 of them would not fit into an answer.
@@ -105,6 +108,7 @@ class _Extension(_Body):
     key: Annotated[str, StringConstraints(max_length=256, pattern=r"^[\x21-\x7e]*$")] = ""
     depth: Annotated[int, Field(ge=0, le=64)] = 0
     budget: Annotated[float, Field(gt=0)] | None = None
+    origin: Annotated[str, StringConstraints(pattern=r"^(https?://[A-Za-z0-9._~:\[\]-]{1,260})?$")] = ""
 
 
 class _AskBody(_Body):
@@ -194,6 +198,8 @@ def _extension_json(source: Ask | Render) -> dict[str, object]:
         value["depth"] = source.depth
     if source.budget is not None:
         value["budget"] = source.budget
+    if source.origin:
+        value["origin"] = source.origin
     return value
 
 
@@ -254,4 +260,10 @@ def _bindings(name: str, items: list[str]) -> tuple[Binding, ...]:
 
 def _extension(read: _Extension) -> dict[str, Any]:
     pairs = ((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in read.headers)
-    return {"headers": tuple(pairs), "key": read.key, "depth": read.depth, "budget": read.budget}
+    return {
+        "headers": tuple(pairs),
+        "key": read.key,
+        "depth": read.depth,
+        "budget": read.budget,
+        "origin": read.origin,
+    }

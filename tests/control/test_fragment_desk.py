@@ -16,6 +16,7 @@ from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.service.gateway_fragments import GatewayFragments
+from hydra_asgi.service.signer import Signer
 from hydra_asgi.testing.asgi_upstream import AsgiUpstream
 from hydra_asgi.wire.answer_lines import AnswerLines
 from hydra_asgi.wire.fragments import Ask, Render, ask_json, render_json
@@ -74,8 +75,14 @@ def renders(*pairs: tuple[str, str]) -> bytes:
     return render_json(Render({"customer": "Ann"}, tuple(FragmentQuestion(id_, "", ref) for id_, ref in pairs)))
 
 
-async def post(desk: Any, body: bytes, *headers: tuple[bytes, bytes], **options: Any) -> Exchange:
-    scope = http_scope("/h/x/k-public/requestFragment", method="POST", headers=[(b"host", b"h:1"), *headers])
+async def post(
+    desk: Any,
+    body: bytes,
+    *headers: tuple[bytes, bytes],
+    path: str = "/h/x/k-public/requestFragment",
+    **options: Any,
+) -> Exchange:
+    scope = http_scope(path, method="POST", headers=[(b"host", b"h:1"), *headers])
     result = await exchange(desk, scope, body, **options)
     assert result.complete
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -323,3 +330,18 @@ async def test_both_sides_together() -> None:
     assert rendering.pages[0].attributes == {"dob": 1}
     assert rendering.pages[0].depth == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize(("signed", "origin", "is_lent"), [(True, "https://site.test", True), (False, "", False)])
+async def test_what_a_signed_asker_says_of_its_page_is_believed(signed: bool, origin: str, is_lent: bool) -> None:
+    """Origin and chosen headers count when a node of ours signed them; an unsigned asker's meet our own allow-list."""
+    source = Source({})
+    body = render_json(
+        Render({}, (FragmentQuestion("1", "", "r"),), ((b"x-tenant", b"t"),), origin="https://site.test")
+    )
+    path = "/h/fragment/k-public/requestFragment"
+    fields = Signer("s")("POST", path, body) if signed else []
+    result = await post(RenderDesk(source, guard()), body, *fields, path=path)
+    assert result.status == 200
+    page = source.pages[0]
+    assert (page.origin, page.is_lent, page.headers) == (origin, is_lent, ((b"x-tenant", b"t"),))

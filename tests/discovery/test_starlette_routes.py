@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Host, Mount, Route, Router, WebSocketRo
 from starlette.staticfiles import StaticFiles
 
 from hydra_asgi.discovery.discover import Discovery, FoundRoute, describe, discover
+from hydra_asgi.discovery.publication import OWN_FILES
 from hydra_asgi.discovery.starlette_routes import framework_of
 
 
@@ -75,8 +76,17 @@ def test_root_mount() -> None:
 
 def test_static_files() -> None:
     """A directory has no routes: everything below its mount is published, for GET."""
+    app = Starlette(routes=[Mount("/downloads", StaticFiles(directory="."))])
+    assert lines(discover(app)) == ["GET /downloads/{path:path}"]
+
+
+def test_own_static_files() -> None:
+    """`/static` is every app's: it is published under the service's name only, unless the author asks for it."""
     app = Starlette(routes=[Mount("/static", StaticFiles(directory="."))])
-    assert lines(discover(app)) == ["GET /static/{path:path}"]
+    found = discover(app)
+    assert lines(found) == []
+    assert found.found[0].hidden == OWN_FILES
+    assert lines(discover(app, routes=["GET /static/{path:path}"])) == ["GET /static/{path:path}"]
 
 
 def test_mounted_stranger() -> None:

@@ -1,6 +1,6 @@
 """A real Chromium, for tests whose product is a page, and for the pictures in the documentation.
 
-    python -m tests.e2e.browser http://127.0.0.1:8000/ docs/images/composed.png
+python -m tests.e2e.browser http://127.0.0.1:8000/ docs/images/composed.png
 """
 
 import contextlib

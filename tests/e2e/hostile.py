@@ -87,9 +87,7 @@ class Message:
         return next(iter(self.all(name)), None)
 
 
-async def say(
-    port: int, *pieces: bytes, seconds: float = 0.6, until: int | None = 1, method: str = "GET"
-) -> bytes:
+async def say(port: int, *pieces: bytes, seconds: float = 0.6, until: int | None = 1, method: str = "GET") -> bytes:
     """Say bytes on a connection of its own, and give everything that came back.
 
     Ends with the connection, after `until` whole responses and a little silence behind them, or after `seconds`.
@@ -103,7 +101,11 @@ async def say(
         async with asyncio.timeout(seconds) as limit:
             while piece := await reader.read(65536):
                 received += piece
-                if until is not None and len(whole := responses(bytes(received), method=method)) >= until and whole[-1].is_whole:
+                if (
+                    until is not None
+                    and len(whole := responses(bytes(received), method=method)) >= until
+                    and whole[-1].is_whole
+                ):
                     limit.reschedule(asyncio.get_running_loop().time() + 0.05)
     except (TimeoutError, ConnectionError):
         pass
@@ -327,5 +329,3 @@ def request(
     ]
     head = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
     return f"{method} {path} HTTP/1.1\r\n".encode() + head + b"\r\n" + body
-
-

@@ -131,7 +131,9 @@ async def row_01_both_lengths(attack: Attack) -> None:
         post(b"content-length: 5", b"transfer-encoding: chunked", body=b"0\r\n\r\n"),
     ):
         outcome.check_one()
-    for outcome in await attack.all(post(*both, body=b"0\r\n\r\n" + SMUGGLED), post(*both, body=b"0\r\n\r\nX" + SMUGGLED)):
+    for outcome in await attack.all(
+        post(*both, body=b"0\r\n\r\n" + SMUGGLED), post(*both, body=b"0\r\n\r\nX" + SMUGGLED)
+    ):
         # Granian shows the application the coding alone and reads on behind the last chunk, so there are two requests.
         assert len(outcome.whole) <= (2 if attack.server == "granian" else 1), outcome
         if attack.server != "granian":
@@ -330,7 +332,9 @@ async def row_12_upgrades(attack: Attack) -> None:
 @scenario
 async def row_13_named_by_connection(attack: Attack) -> None:
     """What the client names in Connection goes, and what we say stays."""
-    named = b"connection: close, x-forwarded-for, x-forwarded-host, forwarded, via, host, authorization, hydra-path, x-a"
+    named = (
+        b"connection: close, x-forwarded-for, x-forwarded-host, forwarded, via, host, authorization, hydra-path, x-a"
+    )
     outcome = await attack(plain(named, b"x-a: 1", b"authorization: Basic eA==", b"x-b: 2"))
     (request,) = outcome.seen
     assert request.header(b"x-a") is None
@@ -761,7 +765,6 @@ def service_of(name: str) -> Recorder | Talker:
 
 async def run_all(server: str) -> dict[str, BaseException | None]:
     """Every scenario at the same time against one node."""
-    logging.getLogger("hydra_asgi").setLevel(logging.CRITICAL)
     store = MemoryStore(clock=lambda: 0.0)
     attacks = {name: Attack(name, server, service=service_of(name)) for name in SCENARIOS}  # type: ignore[arg-type]
     async with AsyncExitStack() as stack:
@@ -786,7 +789,13 @@ async def run_all(server: str) -> dict[str, BaseException | None]:
 
 @pytest.fixture(scope="module", params=SERVERS)
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, BaseException | None]]:
-    yield asyncio.run(run_all(request.param))
+    logger = logging.getLogger("hydra_asgi")
+    logger.setLevel(logging.CRITICAL)
+    try:
+        ran = asyncio.run(run_all(request.param))
+    finally:
+        logger.setLevel(logging.NOTSET)
+    yield ran
 
 
 OPEN = {"row_18_informed": "informational answers are not counted, only the time for an answer ends them"}

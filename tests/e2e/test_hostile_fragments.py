@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 
 from hydra_asgi import Hydra, HydraMiddleware
 from hydra_asgi.core.instance import Address
@@ -150,7 +150,10 @@ TROUBLES: dict[str, tuple[Answer, str]] = {
     "null": (renders(None), "failed"),
     "number": (renders(7), "broken-answer"),
     "surrogate": (renders("\ud800"), "broken-answer"),
-    "strange-cause": (says(b'{"id":"1","renderedHTML":null,"cause":"\\r\\nevil","detail":"a\\r\\nb\\u001b[31m"}\n'), "failed"),
+    "strange-cause": (
+        says(b'{"id":"1","renderedHTML":null,"cause":"\\r\\nevil","detail":"a\\r\\nb\\u001b[31m"}\n'),
+        "failed",
+    ),
 }
 """Service -> its answer and the cause that the log gives."""
 
@@ -218,7 +221,9 @@ async def site(budget: float = BUDGET, **options: Any) -> AsyncIterator[Site]:
     @app.api_route("/pages/{name}", methods=["GET", "HEAD", "POST"])
     async def page(request: Request, name: str) -> Any:
         made = pages[name]
-        return made(request) if callable(made) else HTMLResponse(made)
+        if isinstance(made, str):
+            return HTMLResponse(made)
+        return made if isinstance(made, Response) else made(request)
 
     app.add_middleware(HydraMiddleware, hydra=hydra)
     log = Log()
@@ -452,7 +457,9 @@ async def test_names_from_users_open_nothing() -> None:
         await where.known("good")
         names = ["good/../x", "http://evil.test/", "good\r\nx: y", "good&quot;", "", "*", "127.0.0.1:80", "good%00"]
         tags = [f'<m:fragment service="{name}" ref="../part">no</m:fragment>' for name in names]
-        tags += [f'<m:fragment service="good" ref="{ref}">no</m:fragment>' for ref in ("../x y", "", "a\x00b", "x" * 500)]
+        tags += [
+            f'<m:fragment service="good" ref="{ref}">no</m:fragment>' for ref in ("../x y", "", "a\x00b", "x" * 500)
+        ]
         tags += ['<m:fragment service="good" ref="part" imports="a b, *, __class__">no</m:fragment>']
         where.pages["p"] = "|".join(tags)
         page = await get(where.port, "/pages/p")

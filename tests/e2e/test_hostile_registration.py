@@ -14,9 +14,8 @@ import pytest
 
 from hydra_asgi import Hydra
 from hydra_asgi.core.admission.signature import lease_nonce, sign
-from hydra_asgi.core.instance import Address
 from hydra_asgi.wire.announcement import registration_json
-from tests.e2e.hostile import KEY, SECRET, Member, Message, Recorder, announced, call, get, node, request, responses
+from tests.e2e.hostile import KEY, SECRET, Member, Message, Recorder, announced, call, get, node, request
 from tests.raw_server import RawServer, raw_server
 
 pytestmark = pytest.mark.e2e
@@ -208,7 +207,9 @@ TEXTS: dict[str, Callable[[Plane], bytes]] = {
     "half of it": raw(lambda body: body[: len(body) // 2]),
     "two of it": raw(lambda body: body + body),
     "a NUL behind it": raw(lambda body: body + b"\x00"),
-    "a mebibyte of empty lists": raw(lambda body: body.replace(b'"sockets": []', b'"x": [' + b"[]," * 340_000 + b"0]")[:-1]),
+    "a mebibyte of empty lists": raw(
+        lambda body: body.replace(b'"sockets": []', b'"x": [' + b"[]," * 340_000 + b"0]")[:-1]
+    ),
     "a mebibyte of keys": lambda plane: b"{" + b",".join(b'"%d":0' % n for n in range(100_000)) + b"}",
     "two mebibytes": raw(lambda body: body + b" " * 2_097_152),
 }
@@ -261,7 +262,8 @@ async def check_body(plane: Plane, make: Callable[[Plane], bytes]) -> None:
     before = await plane.state()
     cpu = time.process_time()
     answer = await plane.register(body)
-    assert time.process_time() - cpu < CPU_SECONDS
+    spent = time.process_time() - cpu
+    assert spent < CPU_SECONDS
     assert 400 <= answer.status < 500, answer
     said = json.loads(answer.body)
     assert said["status"] == answer.status
@@ -275,7 +277,6 @@ async def run_all() -> dict[str, BaseException | None]:
     """One body after another against one gateway, so that what each costs can be told."""
     found: dict[str, BaseException | None] = {}
     async with plane() as gateway:
-        gateway.hydra.options  # noqa: B018 - the node lives as long as the fixture
         async with renewing(gateway):
             for name, make in BODIES.items():
                 (found[name],) = await asyncio.gather(check_body(gateway, make), return_exceptions=True)
@@ -327,10 +328,12 @@ async def test_signatures() -> None:
         tries: dict[str, Fields] = {
             "missing": [],
             "foreign secret": [(b"hydra-signature", signature(body, nonce="a", secret="another secret, long enough"))],
-            "old": [(b"hydra-signature", signature(body, nonce="b", age=61))],
-            "early": [(b"hydra-signature", signature(body, nonce="c", age=-61))],
+            "old": [(b"hydra-signature", signature(body, nonce="b", age=90))],
+            "early": [(b"hydra-signature", signature(body, nonce="c", age=-90))],
             "another body": [(b"hydra-signature", signature(body + b" ", nonce="d"))],
-            "another path": [(b"hydra-signature", signature(body, nonce="e", path=PATH.replace("registration", "alive")))],
+            "another path": [
+                (b"hydra-signature", signature(body, nonce="e", path=PATH.replace("registration", "alive")))
+            ],
             "another nonce": [(b"hydra-signature", good.replace(b"n=good", b"n=evil"))],
             "no signature": [(b"hydra-signature", b"v1;t=1;n=x;s=" + b"0" * 64)],
             "garbage": [(b"hydra-signature", b"\xff" * 200)],
@@ -345,7 +348,7 @@ async def test_signatures() -> None:
             answer = await gateway.register(body, fields=fields)
             assert answer.status in (400, 401), (name, answer)
             assert json.loads(answer.body)["reason"], name
-            assert b"Hydra-Time: " or answer.header(b"hydra-time"), name
+            assert int(answer.header(b"hydra-time") or 0) > 0, name
             assert SECRET.encode() not in answer.body
         assert await gateway.state() == before
         assert (await gateway.register(body, fields=[(b"hydra-signature", good)])).status == 200
@@ -428,7 +431,9 @@ async def test_routes_of_others() -> None:
     """Row 37: whoever comes later gets none of the routes that a service has, and a catch-all takes only what is left."""
     async with plane() as gateway:
         async with raw_server(Recorder()) as server:
-            greedy = Member(gateway.port, announced("greedy", server.address, routes=["/good/{x:path}", "/", "/{x:path}"]))
+            greedy = Member(
+                gateway.port, announced("greedy", server.address, routes=["/good/{x:path}", "/", "/{x:path}"])
+            )
             assert (await greedy.register()).status == 200
             async with asyncio.timeout(5):
                 while (await get(gateway.port, "/left/over")).status != 200:
@@ -543,7 +548,9 @@ async def test_a_body_drop_by_drop() -> None:
 
         async def drip() -> bytes:
             reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-            writer.write(request("POST", PATH, b"")[:-2].replace(b"content-length: 0", b"content-length: 1000") + b"\r\n")
+            writer.write(
+                request("POST", PATH, b"")[:-2].replace(b"content-length: 0", b"content-length: 1000") + b"\r\n"
+            )
             answered = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
             while not answered.done():
                 writer.write(b" ")

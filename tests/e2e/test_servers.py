@@ -93,5 +93,3 @@ def test_several_workers_are_one_instance(tmp_path: Path) -> None:
     with all_of(first, second):
         wait_until(lambda: is_whole(front), f"the composed page\n{first.output}\n{second.output}")
         assert get(front, "/orders").status == 200
-
-

@@ -33,7 +33,7 @@ def chunk(number: int) -> bytes:
 
 
 def forwarding(upstream: Any, address: Address, **options: Any) -> Callable[..., Any]:
-    logging.getLogger("hydra_asgi.forward").setLevel(logging.CRITICAL)
+    logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
     forward = Forwarder(upstream, pseudonym="node", trusted=lambda peer: False, vouch=lambda token: None, **options)
     group = Group.build([ServiceInstance("news", address, token=1234567890)])
 

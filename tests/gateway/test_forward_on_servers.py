@@ -22,7 +22,7 @@ LAST_GET = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 
 def forwarding_to(instance: RawServer, upstream: HttpxUpstream) -> Callable[..., Any]:
-    logging.getLogger("hydra_asgi.forward").setLevel(logging.CRITICAL)
+    logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
     group = Group.build([ServiceInstance("orders", instance.address, token=1234567890)])
     forward = Forwarder(
         upstream,

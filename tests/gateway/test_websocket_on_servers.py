@@ -34,7 +34,7 @@ class Forwarding:
     """A gateway that forwards everything to one instance."""
 
     def __init__(self, address: Address) -> None:
-        logging.getLogger("hydra_asgi.forward").setLevel(logging.CRITICAL)
+        logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
         self.forward = WebSocketForwarder(
             WebsocketsUpstream(),
             pseudonym="node",

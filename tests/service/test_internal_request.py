@@ -50,21 +50,21 @@ def test_scope() -> None:
     scope = internal_scope(
         "/a ü",
         headers=[(b"accept-language", b"de"), (b"accept", b"*/*"), (b"host", b"evil")],
-        host=b"site.test",
+        origin="https://site.test",
         root_path="/orders",
         base={"app": "the app", "state": state, "client": ("127.0.0.1", 1), "method": "POST"},
     )
     assert scope["method"] == "GET"
     assert (scope["path"], scope["raw_path"], scope["root_path"]) == ("/orders/a ü", b"/orders/a%20%C3%BC", "/orders")
     assert scope["headers"] == [(b"host", b"site.test"), (b"accept", b"text/html"), (b"accept-language", b"de")]
-    assert (scope["client"], scope["app"]) == (None, "the app")
+    assert (scope["client"], scope["app"], scope["scheme"]) == (None, "the app", "https")
     assert scope["state"] == state
     assert scope["state"] is not state
 
 
 def test_scope_alone() -> None:
-    """Without a page's Host and without a base the scope is complete all the same."""
-    scope = internal_scope("/", headers=[], host=None)
+    """Without a known origin and without a base the scope is complete all the same."""
+    scope = internal_scope("/", headers=[], origin="")
     assert scope["headers"][0] == (b"host", b"localhost")
     assert (scope["state"], scope["scheme"], scope["server"]) == ({}, "http", None)
 

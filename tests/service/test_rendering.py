@@ -58,7 +58,8 @@ def context(
     attributes: Mapping[str, object] | None = None,
     depth: int = 0,
 ) -> PageContext:
-    return PageContext(asyncio.get_running_loop().time() + seconds, headers, attributes or {}, "key", depth)
+    deadline = asyncio.get_running_loop().time() + seconds
+    return PageContext(deadline, headers, attributes or {}, "key", depth, "https://site.test")
 
 
 async def test_fastapi(site: Site) -> None:
@@ -212,7 +213,7 @@ async def test_plain_functions(site: Site) -> None:
         return HTMLResponse(f"{request.ref} {request.headers[0][1].decode()} {request.scope['method']}")
 
     assert (await site.one(FastAPI(), "none")).html == "é"
-    assert (await site.one(FastAPI(), "request")).html == "request localhost GET"
+    assert (await site.one(FastAPI(), "request")).html == "request site.test GET"
 
 
 async def test_functions_that_cannot_be_called(site: Site) -> None:

@@ -25,7 +25,7 @@ class Deadline:
         self._handle: asyncio.TimerHandle | None = None
         self._rings = inf
         self._expires = inf
-        self._act: Callable[[], None] | None = None
+        self._act: Callable[[], None] = _nothing
 
     def set(self, seconds: float | None, act: Callable[[], None]) -> None:
         """Call `act` in so many seconds, in the place of what was set before; None: never."""
@@ -44,7 +44,7 @@ class Deadline:
     def close(self) -> None:
         """Call nothing, and let go of everything."""
         self._expires = self._rings = inf
-        self._act = None
+        self._act = _nothing
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -63,5 +63,8 @@ class Deadline:
                 self._ring_at(self._expires)
             return
         self._expires = inf
-        if self._act is not None:
-            self._act()
+        self._act()
+
+
+def _nothing() -> None:
+    """What happens when nothing was set."""

@@ -101,10 +101,8 @@ class NativeUpstream:
     async def _connect(self, pool: AddressPool, request: UpstreamRequest, *, fresh: bool = False) -> Connection:
         address = request.address
         async with connecting(address, request.timeouts.connect):
-            connection = await pool.slot(fresh=fresh)
-            if connection is None:
-                connection = await self._dial(pool, address)
-        return connection
+            connection = await pool.slot(fresh=fresh) or await self._dial(pool, address)
+        return connection  # noqa: RET504 -- mypy takes the context for one that may swallow
 
     async def _dial(self, pool: AddressPool, address: Address) -> Connection:
         try:

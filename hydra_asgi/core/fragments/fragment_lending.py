@@ -1,14 +1,16 @@
 """What a core page lends to one service when it asks for fragments: closed by default, opened by name only."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from hydra_asgi.core.fragment import FragmentQuestion
+from hydra_asgi.core.fragment import FragmentQuestion, PageContext
+from hydra_asgi.core.headers.request_id import REQUEST_ID, read_request_id
+from hydra_asgi.core.headers.trace_context import sound_trace
 
-__all__ = ["ALWAYS_LENT", "allowed_names", "lent_attributes", "lent_headers"]
+__all__ = ["ALWAYS_LENT", "allowed_names", "lent_attributes", "lent_by_page", "lent_headers"]
 
-ALWAYS_LENT = frozenset({b"accept-language", b"traceparent", b"tracestate"})
-"""Name nobody and open nothing: the language to render in, and the trace context (W3C Trace Context 3.2, 3.3)."""
+ALWAYS_LENT = frozenset({b"accept-language", b"traceparent", b"tracestate", REQUEST_ID})
+"""Name nobody and open nothing: the language to render in, the trace context (W3C Trace Context 3.2, 3.3), and the
+name of the request for the log."""
 
 # An allow-list cannot lend what frames or routes the fragment's own request.
 _NEVER_LENT = frozenset(
@@ -28,7 +30,6 @@ _NEVER_LENT = frozenset(
         b"upgrade",
     }
 )
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_VALUE = 8192
 """Longer values are not lent: no cookie a browser stores and no language list comes near."""
 
@@ -40,6 +41,18 @@ def allowed_names(forward: Mapping[str, Sequence[str]], service: str) -> tuple[s
     return (*forward.get("*", ()), *forward.get(service, ()))
 
 
+def lent_by_page(page: PageContext, allowed: Iterable[str]) -> HeaderPairs:
+    """The headers that a page lends to a service.
+
+    One allow-list decides, that of the node which owns the page; who gets them from there takes them as they are.
+
+    Args:
+        page: its headers, and whether they were chosen already.
+        allowed: the service's allow-list on this node.
+    """
+    return page.headers if page.is_lent else lent_headers(page.headers, allowed)
+
+
 def lent_headers(headers: Iterable[tuple[bytes, bytes]], allowed: Iterable[str]) -> HeaderPairs:
     """The headers of a page's request that a service may see.
 
@@ -49,13 +62,13 @@ def lent_headers(headers: Iterable[tuple[bytes, bytes]], allowed: Iterable[str])
 
     Returns:
         The allowed pairs in their order; the allowed cookies as one `cookie` field at the end. A malformed
-        `traceparent` is left out and takes `tracestate` with it, so that the fragment starts a new trace.
+        `traceparent` is left out and takes `tracestate` with it, so that the fragment starts a new trace; a malformed
+        `x-request-id` is left out too.
     """
     names, cookies = _split(allowed)
-    pairs = [(name, value) for name, value in headers if len(value) <= _MAX_VALUE]
-    traces = [value for name, value in pairs if name == b"traceparent"]
-    if len(traces) != 1 or not _TRACEPARENT.fullmatch(traces[0]):
-        names -= {b"traceparent", b"tracestate"}
+    pairs = sound_trace([(name, value) for name, value in headers if len(value) <= _MAX_VALUE])
+    if not read_request_id(pairs):
+        names.discard(REQUEST_ID)
     lent = [(name, value) for name, value in pairs if name in names and not name.startswith(b"hydra-")]
     if b"cookie" not in names and (jar := _cookies(pairs, cookies)):
         lent.append((b"cookie", jar))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from hydra_asgi.core.directory.directory_state import DirectoryState
-from hydra_asgi.core.instance import RouteKind, ServiceInstance
+from hydra_asgi.core.instance import Dialect, RouteKind, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.core.routing.token import parse_token
 
@@ -113,6 +113,8 @@ def _addressed(state: DirectoryState, segments: tuple[str, ...]) -> tuple[Addres
         return Addressed.TOKEN, Group.build([replace(instance, weight=1.0)])
     # The folder itself is no file: `/orders/static` may be somebody's `/orders/{id}`.
     is_file = segments[1] == "static" and any(segments[2:])
-    if is_file and (group := state.table.service(segments[0])) is not None:
+    group = state.table.service(segments[0]) if is_file else None
+    # Whoever speaks nothing but HTTP has files under its name only where its routes say so.
+    if group is not None and group.instances[0].dialect is not Dialect.PLAIN:
         return Addressed.SERVICE, None if group.is_drained else group
     return Addressed.NOTHING, None

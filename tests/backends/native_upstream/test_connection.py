@@ -148,8 +148,9 @@ async def test_what_is_gathered_leaves_in_one_write() -> None:
     await asyncio.sleep(0)
     connection.gather(b"c")
     connection.write(b"d")
+    connection.write(b"e")
     await asyncio.sleep(0)
-    assert transport.writes == [b"ab", b"cd"]
+    assert transport.writes == [b"ab", b"cd", b"e"]
 
 
 async def test_large_pieces_are_not_copied() -> None:
@@ -164,7 +165,9 @@ async def test_large_pieces_are_not_copied() -> None:
 
 async def test_nothing_is_written_to_a_closed_connection() -> None:
     """Neither before there is one nor after."""
-    Connection(ADDRESS).write(b"x")
+    never = Connection(ADDRESS)
+    never.write(b"x")
+    never.abort()
     connection, transport = connected()
     connection.gather(b"x")
     connection.abort()

@@ -13,6 +13,7 @@ from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
 from tests.backends.native_upstream.tls import server_context, tls_server, trusting
+from tests.backends.native_upstream.transport import PretendTransport
 from tests.raw_server import raw_server, says
 
 Eventually = Callable[..., Any]
@@ -65,6 +66,20 @@ async def test_time_is_bounded() -> None:
             async with connecting(address, 0.02):
                 await dial(address, trusting())
     assert failed.value.kind is ErrorKind.CONNECT_TIMEOUT
+
+
+async def test_a_dial_cancelled_after_it_succeeded_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moment between the connection and our knowing of it leaves nothing open either."""
+    transport = PretendTransport()
+
+    async def create_connection(make: Callable[[], asyncio.Protocol], *where: Any, **options: Any) -> Any:
+        make().connection_made(transport)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "create_connection", create_connection)
+    with pytest.raises(asyncio.CancelledError):
+        await dial(Address("http", "10.0.0.7", 80), None)
+    assert transport.is_aborted
 
 
 @pytest.mark.parametrize("turns", range(12))

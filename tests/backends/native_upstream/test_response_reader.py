@@ -290,6 +290,7 @@ def test_an_end_between_two_requests_is_a_reset() -> None:
     """A request on a connection that is closed already fails without a byte of an answer."""
     reader = ResponseReader()
     reader.end()
+    reader.end(ConnectionResetError())
     reader.begin()
     assert reader.failure == (ErrorKind.RESET, "closed without an answer")
     assert not reader.has_begun

@@ -136,11 +136,15 @@ async def test_an_answer_stops_a_waiting_stream() -> None:
 
 async def test_an_answer_stops_a_stream_that_never_waits() -> None:
     """A body whose pieces are all there is stopped between two of them, and told so; what cannot be told is left."""
+    stopped: list[str] = []
 
     async def eager(instance: Instance) -> AsyncIterator[bytes]:
-        yield b"a"
-        instance.connection.data_received(ANSWER)
-        yield b"b"
+        try:
+            yield b"a"
+            instance.connection.data_received(ANSWER)
+            yield b"b"
+        finally:
+            stopped.append("eager")
 
     class Plain:
         def __init__(self, instance: Instance) -> None:
@@ -152,9 +156,10 @@ async def test_an_answer_stops_a_stream_that_never_waits() -> None:
         async def __anext__(self) -> bytes:
             return await anext(self.pieces)
 
-    for wrap in (eager, Plain):
+    for body in (eager, Plain):
         instance = Instance()
-        assert not await instance.steps(asking(wrap(instance)))
+        assert not await instance.steps(asking(body(instance)))
+        assert stopped == ["eager"]
         assert instance.transport.wire.endswith(b"1\r\na\r\n")
 
 

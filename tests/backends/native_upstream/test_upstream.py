@@ -262,6 +262,26 @@ async def test_a_fresh_connection_that_ends_is_a_failure() -> None:
         assert server.accepted == 2
 
 
+async def test_a_repetition_takes_no_used_connection() -> None:
+    """Whoever met one stale connection is not handed another that somebody else gave back."""
+    ended = asyncio.Event()
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while await read_head(reader):
+            if ended.is_set():
+                ended.clear()
+                return
+            writer.write(OK)
+
+    async with raw_server(handler) as server, opened(max_connections=1) as upstream:
+        await answer_of(upstream, asking(server))
+        ended.set()
+        answers = await asyncio.gather(*[answer_of(upstream, asking(server)) for _ in range(3)])
+        assert [body for _, _, body in answers] == [b"ok"] * 3
+        assert server.accepted == 3
+        assert upstream.counts() == (1, 1, 0)
+
+
 async def test_a_close_that_the_loop_has_not_seen_costs_no_post() -> None:
     """A request that cannot be repeated looks at its connection before it uses it."""
     loop = asyncio.get_running_loop()

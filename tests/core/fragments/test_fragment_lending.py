@@ -3,8 +3,8 @@
 import pytest
 
 from hydra_asgi.core.binding import parse_bindings
-from hydra_asgi.core.fragment import FragmentQuestion
-from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_headers
+from hydra_asgi.core.fragment import FragmentQuestion, PageContext
+from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_by_page, lent_headers
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -87,3 +87,10 @@ def test_allow_lists_add_up() -> None:
     forward = {"*": ["a"], "two": ["b"]}
     assert allowed_names(forward, "two") == ("a", "b")
     assert allowed_names(forward, "one") == ("a",)
+
+
+def test_one_allow_list_decides() -> None:
+    """A page's own headers meet the allow-list; headers that a node of ours lends are taken as they are."""
+    headers = ((b"accept-language", b"de"), (b"x-tenant", b"t"), (b"x-other", b"o"))
+    assert lent_by_page(PageContext(0.0, headers), ["X-Tenant"]) == headers[:2]
+    assert lent_by_page(PageContext(0.0, headers, is_lent=True), []) == headers
