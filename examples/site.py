@@ -5,6 +5,7 @@ without any further option. `HYDRA_KEY` and `HYDRA_SECRET` win.
 """
 
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Member:
         version: which version of the service it runs.
         port: where it listens, on `HOST`.
         module: what `python -m` starts.
-        arguments: the options it is started with, apart from port and version.
+        arguments: the options it is started with, apart from the port.
     """
 
     service: str
@@ -40,6 +41,16 @@ class Member:
     port: int
     module: str
     arguments: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """What starts it, as a person would type it."""
+        return shlex.join(("python", *self.options))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What the interpreter is started with."""
+        return ("-m", self.module, "--port", str(self.port), *self.arguments)
 
     def __str__(self) -> str:
         return f"{self.service} version {self.version} ({origin(self.port)}/)"

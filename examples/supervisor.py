@@ -90,7 +90,7 @@ class Supervisor:
     async def _start(self, member: Member) -> _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", member.module, "--port", str(member.port), *member.arguments),
+            *member.options,
             *("--log-level", self._log_level, "--supervised"),
             stdin=PIPE,
             stdout=PIPE,
@@ -135,7 +135,12 @@ class Supervisor:
     async def _watch(self) -> int:
         """Wait until the gateway has ended, or anybody if they live together; returns the exit code."""
         vital = self._children if self._together else self._children[:1]
+        mourned: set[Member] = set()
         while not any(child.ended for child in vital):
+            for member in (child.member for child in self._children if child.ended):
+                if member not in mourned:
+                    mourned.add(member)
+                    _say(f"the site goes on without it; to start it again: {member.command}")
             self._changed.clear()
             await self._changed.wait()
         return 1

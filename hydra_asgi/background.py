@@ -5,14 +5,20 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from hydra_asgi.assembly import Parts
+from hydra_asgi.ongoing import Ongoing
+from hydra_asgi.site.site_reload import ReloadSignal
+from hydra_asgi.stop_signals import StopSignals
 
-__all__ = ["Background"]
+__all__ = ["SETTLE_SECONDS", "Background"]
 
 logger = logging.getLogger("hydra_asgi")
 
+SETTLE_SECONDS = 1.0
+"""How long other nodes may still send requests after we have left: a change is everywhere within a second."""
+
 
 async def _nothing() -> None:
-    """There is nothing to prepare."""
+    """There is nothing to do."""
 
 
 class Background:
@@ -23,9 +29,13 @@ class Background:
         parts: the node.
         prepare: awaited once, before the directory is read.
         works: False reads the directory once and leaves it at that: nothing is followed, nothing is registered.
+        drain: leaves the site, when the server is told to stop.
+        grace: seconds that requests may go on after that.
+        reload: reads the site file anew, on SIGHUP; None where there is no such file.
 
     Attributes:
         is_started: the directory was read and the tasks run.
+        ongoing: what is served now.
     """
 
     def __init__(
@@ -35,12 +45,20 @@ class Background:
         *,
         prepare: Callable[[], Awaitable[None]] = _nothing,
         works: bool = True,
+        drain: Callable[[], Awaitable[None]] = _nothing,
+        grace: float = 0.0,
+        reload: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self.loop = loop
         self.parts = parts
         self.is_started = False
+        self.ongoing = Ongoing()
         self._prepare = prepare
         self._works = works
+        self._drain = drain
+        self._grace = grace
+        self._stop_signals = StopSignals(loop, self._leave_in_time, self._finish)
+        self._reload_signal = None if reload is None else ReloadSignal(loop, reload)
         self._one_at_a_time = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -54,6 +72,9 @@ class Background:
             if self.is_started:
                 return
             await self._prepare()
+            if self._works and self.parts.statics is not None:
+                await self.parts.statics.tend()
+                self._begin("static instances", self.parts.statics.run)
             if (directory := self.parts.directory) is not None:
                 await directory.refresh()
                 if self._works:
@@ -61,6 +82,7 @@ class Background:
             if self._works:
                 for number, registrar in enumerate(self.parts.registrars):
                     self._begin(f"registrar {number}", registrar.run)
+                self._listen()
             self.is_started = True
 
     async def leave(self) -> None:
@@ -70,8 +92,37 @@ class Background:
 
     async def end(self) -> None:
         """End what still runs, and close the connections."""
+        await self._stop_signals.remove()
+        if self._reload_signal is not None:
+            await self._reload_signal.remove()
+        await self._close_sockets()
         await self._cancel(list(self._tasks))
+        if self.parts.statics is not None:
+            await self.parts.statics.leave()
         await self.parts.upstream.close()
+
+    def _listen(self) -> None:
+        self._stop_signals.install()
+        if self._reload_signal is not None:
+            self._reload_signal.install()
+
+    async def _leave_in_time(self, is_patient: bool) -> None:
+        """Leave the site, and go on taking requests until the site knows."""
+        was_listed = any(registrar.state.status == "registered" for registrar in self.parts.registrars)
+        await self._drain()
+        if is_patient and was_listed and self.parts.is_known_elsewhere:
+            await asyncio.sleep(SETTLE_SECONDS)
+        await self._close_sockets()
+
+    async def _finish(self) -> None:
+        """Let go on what was begun, for as long as there is grace."""
+        await asyncio.sleep(self._grace)
+        if count := self.ongoing.cut():
+            logger.warning("%d requests were still going on %g s after the stop; they are cut off", count, self._grace)
+
+    async def _close_sockets(self) -> None:
+        self.parts.close_relays()
+        await self.ongoing.close_sockets()
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         # Called inside the task: a task that is cancelled before its first step would leave a coroutine behind.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 from asgiref.typing import (
@@ -20,22 +20,27 @@ from asgiref.typing import (
 from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.background import Background
+from hydra_asgi.condition import State, node_state, read_node, ready_state
 from hydra_asgi.control.plane import ReadyState
+from hydra_asgi.control.reply import reply_empty
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.node_reading import NodeReading
 from hydra_asgi.core.routing.own_path import own_path
-from hydra_asgi.options import Options, read_options
+from hydra_asgi.observing import Observing
+from hydra_asgi.options import Options
 from hydra_asgi.own_app import OwnApp
-from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
+from hydra_asgi.ports import FragmentSource, Hook, Prober, Store, Upstream
 from hydra_asgi.service.attributes import attributes_of
 from hydra_asgi.service.calling import ASGIApp
 from hydra_asgi.service.declarations import Declarations
 from hydra_asgi.service.lending import lend, lendable
+from hydra_asgi.site.site_options import read_with_site
+from hydra_asgi.site.site_reload import SiteReload
+from hydra_asgi.site.static_instance import StaticInstance
 from hydra_asgi.stage import Stage
 
 __all__ = ["Hydra", "State"]
-
-State = Literal["stopped", "starting", "registered", "unregistered", "draining"]
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -64,7 +69,14 @@ class Hydra:
         allow_addresses: networks in which a service may register an address that is not its own.
         trusted: networks of proxies in front of us whose `X-Forwarded-*` fields are believed.
         fragment_budget: seconds that a page waits for its fragments.
+        config: the path of a site file, whose `[gateway]` holds options and whose `[[instances]]` register nowhere; it
+            is read anew on SIGHUP.
+        instances: more of those.
+        public_control: False where `hydra.control` is served on a listener of its own; `/h/` is 404 then.
+        grace: seconds that requests may go on after the server was told to stop.
         enabled: False makes the middleware a pass-through.
+        metrics: keep metrics for Prometheus and show them at `/h/metrics`, to this machine and to `trusted` networks.
+        on_event: is told what the node does, see `hydra_asgi.ports.Hook`.
         upstream: how other nodes are reached: a `hydra_asgi.ports.Upstream`, or an async transport or client in the
             form of httpx.
         prober: how addresses are checked; for tests.
@@ -93,33 +105,20 @@ class Hydra:
         allow_addresses: str | Sequence[str] | None = None,
         trusted: str | Sequence[str] | None = None,
         fragment_budget: float | None = None,
+        config: str | None = None,
+        instances: Sequence[StaticInstance] = (),
+        public_control: bool | None = None,
+        grace: float | None = None,
         enabled: bool | None = None,
+        metrics: bool | None = None,
+        on_event: Hook | None = None,
         upstream: object | None = None,
         prober: Prober | None = None,
     ) -> None:
-        self.options = read_options(
-            {
-                "service": service,
-                "version": version,
-                "weight": weight,
-                "gateway": gateway,
-                "gateways": gateways,
-                "address": address,
-                "key": key,
-                "secret": secret,
-                "store": store if isinstance(store, str) else None,
-                "prefix": prefix,
-                "routes": routes,
-                "exclude": exclude,
-                "forward": forward,
-                "accept_unsigned": accept_unsigned,
-                "allow_addresses": allow_addresses,
-                "trusted": trusted,
-                "fragment_budget": fragment_budget,
-                "enabled": enabled,
-            },
-            os.environ,
-        )
+        # Every option has an argument of its name; `read_with_site` takes no others.
+        given = {**locals(), "store": store if isinstance(store, str) else None}
+        self.options, self._site = read_with_site(given, os.environ)
+        self._instances = tuple(instances)
         self._store = make_store(self.options.store) if store is None or isinstance(store, str) else store
         self._given_upstream = upstream
         self._prober = prober
@@ -130,6 +129,7 @@ class Hydra:
         self._stage: Stage | None = None
         self._run: Background | None = None
         self._is_draining = False
+        self._observing = Observing(on_event, metrics=self.options.metrics, look=self._look)
         self.control: ASGIApp = self._control
 
     # Declaring
@@ -216,15 +216,7 @@ class Hydra:
     @property
     def state(self) -> State:
         """Where the node is in its life; `registered` once other nodes can find it."""
-        if self._is_draining:
-            return "draining"
-        parts = self.running
-        if parts is None:
-            return "stopped"
-        states = {registrar.state.status for registrar in parts.registrars}
-        if not states or states == {"registered"}:
-            return "registered"
-        return "starting" if "starting" in states else "unregistered"
+        return node_state(self.running, is_draining=self._is_draining)
 
     # Living
 
@@ -269,8 +261,16 @@ class Hydra:
     @property
     def running(self) -> Parts | None:
         """The parts of the running node; None when it does not run in this event loop."""
-        run = self._run
-        return run.parts if run is not None and run.is_started and run.loop is _loop() else None
+        return None if self._live is None else self._live.parts
+
+    @property
+    def metrics(self) -> ASGIApp:
+        """The metrics as an app of its own, to be served on an inner listener; it refuses nobody.
+
+        Raises:
+            ConfigurationError: the node was not made with `metrics=True`.
+        """
+        return self._observing.page()
 
     @property
     def instance(self) -> ServiceInstance:
@@ -286,9 +286,9 @@ class Hydra:
         """The store of this node's directory."""
         return self._store
 
-    def mount(self, app: ASGIApp) -> None:
-        """Take the app that a middleware wraps."""
-        self._own.mount(app)
+    def mount(self, app: ASGIApp, *, is_absent: bool = False) -> None:
+        """Take the app that a middleware wraps, or what says 404 where there is none."""
+        self._own.mount(app, is_absent=is_absent)
 
     def reveal(self, app: object) -> None:
         """Take the framework's app object, whose routes can be read; it is there before the middleware is built."""
@@ -304,9 +304,13 @@ class Hydra:
         """Answer one request of the site; the first one starts the node, where no lifespan has done so."""
         if not self._own.has_met_request:
             self.learn(cast("dict[str, Any]", scope))
-        parts = self.running or await self._started()
-        is_control = scope["type"] == "http" and own_path(cast("dict[str, Any]", scope)).startswith("/h/")
-        await (parts.control if is_control else parts.front)(scope, receive, send)
+        run = self._live or await self._started()
+        if scope["type"] != "http" or not own_path(cast("dict[str, Any]", scope)).startswith("/h/"):
+            await run.ongoing.serve(run.parts.front, scope, receive, send)
+        elif self.options.public_control:
+            await run.parts.control(scope, receive, send)
+        else:
+            await reply_empty(send, 404)
 
     @contextlib.contextmanager
     def fragments_from(self, source: FragmentSource) -> Iterator[None]:
@@ -339,16 +343,23 @@ class Hydra:
         self.options, self._stage, self._run, self._is_draining = options, stage, run, is_draining
         self._own.follow(options)
 
-    async def _started(self) -> Parts:
+    @property
+    def _live(self) -> Background | None:
+        run = self._run
+        return run if run is not None and run.is_started and run.loop is _loop() else None
+
+    async def _started(self) -> Background:
         await self.start()
-        parts = self.running
-        assert parts is not None  # noqa: S101 - start() has just seen to it, in this loop
-        return parts
+        run = self._live
+        assert run is not None  # noqa: S101 - start() has just seen to it, in this loop
+        return run
 
     def _make_background(self, loop: asyncio.AbstractEventLoop) -> Background:
         stage = self._stage
         if stage is None:
-            return Background(loop, self._assemble(self._store, make_upstream(self._given_upstream)))
+            parts = self._assemble(self._store, make_upstream(self._given_upstream))
+            reload = parts.statics and self._site.path and SiteReload(self._site, parts.statics.swap, self._instances)
+            return Background(loop, parts, drain=self.drain, grace=self.options.grace, reload=reload or None)
         store = make_store("memory://")
         parts = replace(self._assemble(store, stage.upstream, is_complete=True), registrars=())
         return Background(loop, parts, prepare=partial(stage.fill, store), works=False)
@@ -365,26 +376,25 @@ class Hydra:
             on_overview=self._receive,
             fragments=lambda source: self._replacement or source,
             is_complete=is_complete,
+            observing=self._observing,
+            instances=(*self._site.instances, *self._instances),
+            drain=self.drain,
+            ongoing=lambda: 0 if self._run is None else len(self._run.ongoing),
         )
 
     def _receive(self, overview: Overview) -> None:
         self._received = overview
 
     def _ready(self) -> ReadyState:
-        if self._is_draining:
-            return ReadyState("draining", "this node has left the site and finishes what it has")
-        parts = self.running
-        if parts is None:
-            return ReadyState("starting", "the node has not started")
-        if parts.directory is None:
-            return ReadyState()
-        health = parts.directory.health
-        return ReadyState(health.status, health.why)
+        return ready_state(self.running, is_draining=self._is_draining)
+
+    def _look(self) -> NodeReading:
+        return read_node(self.running, is_draining=self._is_draining)
 
     async def _control(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """The control plane as an app of its own, to be served on an inner listener."""
-        parts = self.running or await self._started()
-        await parts.control(scope, receive, send)
+        run = self._live or await self._started()
+        await run.parts.control(scope, receive, send)
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:

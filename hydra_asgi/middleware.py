@@ -6,6 +6,7 @@ from typing import Any
 from hydra_asgi.discovery.discover import is_framework
 from hydra_asgi.discovery.peek import peek
 from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
+from hydra_asgi.gateway.no_app import no_app
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.lifespan import run_lifespan
 from hydra_asgi.service.calling import ASGIApp
@@ -24,16 +25,17 @@ class HydraMiddleware:
     `HydraMiddleware(app, hydra=hydra)` around any ASGI callable.
 
     Args:
-        app: the app, or what is left of it inside its other middleware.
+        app: the app, or what is left of it inside its other middleware. None: there is none, and the node is a gateway
+            and nothing else.
         hydra: the node; one node mounts one app.
     """
 
     # The types of ASGI are not the same in asgiref, Starlette and Hypercorn (which Quart uses), so whoever is to be
     # mounted in all of them can name none.
-    def __init__(self, app: ASGIApp, *, hydra: Hydra) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp | None, *, hydra: Hydra) -> None:
+        self.app: ASGIApp = no_app if app is None else app
         self.hydra = hydra
-        hydra.mount(app)
+        hydra.mount(self.app, is_absent=app is None)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope."""

@@ -64,6 +64,7 @@ class Options:
         grace: seconds that requests may go on after the server was told to stop; ten fit into the thirty after which
             Kubernetes kills.
         enabled: False makes the middleware a pass-through.
+        metrics: keep metrics, and show them at `/h/metrics` to this machine and to `trusted` networks.
     """
 
     service: str = ""
@@ -87,6 +88,7 @@ class Options:
     public_control: bool = True
     grace: float = 10.0
     enabled: bool = True
+    metrics: bool = False
 
 
 OPTION_NAMES = tuple(option.name for option in fields(Options))
@@ -342,4 +344,5 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     "public_control": _flag,
     "grace": _number(0, 3600, " of seconds"),
     "enabled": _flag,
+    "metrics": _flag,
 }

@@ -27,6 +27,9 @@ class OwnApp:
     Args:
         options: of the node.
         declarations: its fragments and menu items.
+
+    Attributes:
+        is_absent: what is mounted stands for "no app": it answers nothing.
     """
 
     def __init__(self, options: Options, declarations: Declarations) -> None:
@@ -37,6 +40,7 @@ class OwnApp:
         self._framework: object | None = None
         self._discovery: Discovery | None = None
         self._instance: ServiceInstance | None = None
+        self.is_absent = False
         self.root_path = ""
         self.base: dict[str, Any] = {}
         self.has_met_request = False
@@ -48,9 +52,10 @@ class OwnApp:
             raise ConfigurationError("no app is mounted yet: wrap one with HydraMiddleware(app, hydra=hydra)")
         return self._mounted
 
-    def mount(self, app: ASGI3Application) -> None:
-        """Take the app that the middleware wraps."""
+    def mount(self, app: ASGI3Application, *, is_absent: bool = False) -> None:
+        """Take the app that the middleware wraps, or what says 404 where there is none."""
         self._mounted = app
+        self.is_absent = is_absent
         self._forget()
 
     def reveal(self, framework: object) -> None:
@@ -88,6 +93,8 @@ class OwnApp:
         Raises:
             ConfigurationError: nothing is mounted, or a route option cannot be read.
         """
+        if self.is_absent:
+            return Discovery((), "none", catch_all=False)
         if self._discovery is None:
             app = self._framework if self._framework is not None else self._mounted
             if app is None:

@@ -13,7 +13,8 @@ from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, FragmentDeclaration, ServiceInstance
-from hydra_asgi.gateway.front import GatewayFront
+from hydra_asgi.gateway.identified import Identified
+from hydra_asgi.observing import Observing
 from hydra_asgi.options import read_options
 from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import LeaseState
@@ -96,7 +97,7 @@ def test_roles(options: dict[str, Any], registrars: list[type], is_gateway: bool
     parts = Rig(prober=FakeProber(), **options).parts
     assert [type(registrar) for registrar in parts.registrars] == registrars
     assert (parts.directory is not None) is is_gateway
-    assert isinstance(parts.front, GatewayFront) is is_gateway
+    assert isinstance(parts.front, Identified) is is_gateway
 
 
 @pytest.mark.parametrize(("options", "status"), [({}, 401), ({"service": "shop", **JOINING}, 404)])
@@ -190,5 +191,5 @@ async def test_a_gateway_is_never_registered_as_a_service_behind_itself() -> Non
     for address, expected in ((None, []), ("8000", [("127.0.0.1", 8000)]), ("http://10.0.0.7:80", [("10.0.0.7", 80)])):
         read = read_options({"address": address}, {})
         own = OwnApp(read, Declarations())
-        assembly = _Assembly(read, own, Declarations(), MemoryStore(), FakeUpstream(), FakeProber())
+        assembly = _Assembly(read, own, Declarations(), MemoryStore(), FakeUpstream(), FakeProber(), Observing())
         assert assembly._own_listeners() == expected

@@ -11,16 +11,17 @@ from asgiref.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
     HTTPScope,
-    LifespanScope,
     Scope,
 )
 
 from hydra_asgi.control.guard import Guard, caller_ip
+from hydra_asgi.control.lifespan_answer import answer_lifespan
 from hydra_asgi.control.registration import RegistrationDesk
 from hydra_asgi.control.reply import reply_empty, reply_json, reply_refusal
 from hydra_asgi.core.admission.recent import Recent
+from hydra_asgi.core.events import RegistrationAction, RegistrationRecord
 from hydra_asgi.errors import RefusedError, StoreError
-from hydra_asgi.ports import Clock
+from hydra_asgi.ports import Clock, Hook
 
 __all__ = ["ControlPlane", "ReadyState", "redacted", "relative_path"]
 
@@ -28,6 +29,13 @@ QUIET_SECONDS = 60.0
 """A refused service comes back every second; its reason is logged once a minute."""
 
 Handler = Callable[[HTTPScope, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
+
+_ACTIONS: dict[tuple[str, str], RegistrationAction] = {
+    ("registration", "POST"): "register",
+    ("registration", "DELETE"): "leave",
+    ("alive", "POST"): "beat",
+    ("drain", "POST"): "drain",
+}
 
 _logger = logging.getLogger("hydra_asgi.control")
 
@@ -39,10 +47,12 @@ class ReadyState:
     Attributes:
         status: `starting` and `draining` answer 503; `degraded` serves from the last known directory.
         why: one sentence, unless all is well.
+        lasts: seconds since it became so; None where that says nothing.
     """
 
     status: Literal["ok", "starting", "draining", "degraded"] = "ok"
     why: str = ""
+    lasts: float | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -59,6 +69,9 @@ class ControlPlane:
         registrations: takes services; None on a node that is not a gateway.
         ask: answers fragment requests of services (C3); None likewise.
         render: renders this node's own fragments (C4); None on a node that is not a service.
+        drain: takes this node out of the site; None where nobody may.
+        metrics: answers `/h/metrics`, and decides who may see it; None where nobody may.
+        tell: is told about refused calls of services.
         clock: seconds that only move forward, for the log's quiet minute.
     """
 
@@ -70,10 +83,15 @@ class ControlPlane:
         registrations: RegistrationDesk | None = None,
         ask: ASGI3Application | None = None,
         render: ASGI3Application | None = None,
+        drain: ASGI3Application | None = None,
+        metrics: ASGI3Application | None = None,
+        tell: Hook = lambda event, /: None,
         clock: Clock = time.monotonic,
     ) -> None:
         self._guard = guard
         self._ready = ready
+        self._metrics = metrics
+        self._tell = tell
         self._clock = clock
         self._logged: Recent[tuple[str, str], bool] = Recent(seconds=QUIET_SECONDS, size=1_000)
         self._calls: dict[tuple[str, str], dict[str, Handler]] = {}
@@ -88,11 +106,13 @@ class ControlPlane:
             self._calls["discovery", "requestFragment"] = {"POST": ask}
         if render is not None:
             self._calls["fragment", "requestFragment"] = {"POST": render}
+        if drain is not None:
+            self._calls["node", "drain"] = {"POST": drain}
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Answer one call. As an app of its own it also takes lifespan and refuses WebSockets."""
         if scope["type"] == "lifespan":
-            await _lifespan(scope, receive, send)
+            await answer_lifespan(receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
         else:
@@ -104,6 +124,8 @@ class ControlPlane:
                 await self._health(scope, send, ReadyState())
             case ["", "h", "ready"]:
                 await self._health(scope, send, self._ready())
+            case ["", "h", "metrics"] if self._metrics is not None:
+                await self._metrics(scope, receive, send)
             case ["", "h", place, key, call] if (place, call) in self._calls and self._guard.check_key(key):
                 await self._dispatch(self._calls[place, call], scope, receive, send)
             case _:
@@ -114,7 +136,11 @@ class ControlPlane:
         if scope["method"] not in {"GET", "HEAD"}:
             await reply_empty(send, 405, headers=[(b"allow", b"GET, HEAD")])
             return
-        value = {"status": state.status, "why": state.why} if state.why else {"status": state.status}
+        value: dict[str, object] = {"status": state.status}
+        if state.why:
+            value["why"] = state.why
+        if state.lasts is not None:
+            value["since"] = round(state.lasts, 1)
         headers = [] if state.is_ready else [(b"retry-after", b"1")]
         await reply_json(send, 200 if state.is_ready else 503, value, headers=headers)
 
@@ -128,12 +154,18 @@ class ControlPlane:
         try:
             await handler(scope, receive, send)
         except RefusedError as refusal:
-            self._log(scope, refusal.status, refusal.reason)
+            self._refused(scope, refusal.status, refusal.reason)
             await reply_refusal(send, refusal, now=self._guard.now)
         except StoreError as error:
-            self._log(scope, 503, str(error))
+            self._refused(scope, 503, str(error))
             away = RefusedError(503, "the directory is not available; try again in a second")
             await reply_refusal(send, away, now=self._guard.now)
+
+    def _refused(self, scope: HTTPScope, status: int, reason: str) -> None:
+        action = _ACTIONS.get((relative_path(scope).rpartition("/")[2], scope["method"]))
+        if action is not None:
+            self._tell(RegistrationRecord(action, "", None, "", status))
+        self._log(scope, status, reason)
 
     def _log(self, scope: HTTPScope, status: int, reason: str) -> None:
         who, now = caller_ip(scope) or "unknown", self._clock()
@@ -163,13 +195,3 @@ def redacted(path: str) -> str:
         if len(parts) > at and parts[at]:
             parts[at] = "***"
     return "/".join(parts).encode("unicode_escape").decode()[:200]
-
-
-async def _lifespan(scope: LifespanScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "lifespan.startup":
-            await send({"type": "lifespan.startup.complete"})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
-            return

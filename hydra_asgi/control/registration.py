@@ -19,10 +19,11 @@ from hydra_asgi.control.reply import reply, reply_json
 from hydra_asgi.core.admission.allowance import Allowance
 from hydra_asgi.core.admission.recent import Recent
 from hydra_asgi.core.directory.overview import Overview
+from hydra_asgi.core.events import RegistrationRecord
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import RefusedError, StoreError
-from hydra_asgi.ports import Clock, LeaseState, Store
+from hydra_asgi.ports import Clock, Hook, LeaseState, Store
 from hydra_asgi.wire.answer import beat_json, registration_answer_json
 from hydra_asgi.wire.drain import parse_drain
 from hydra_asgi.wire.registration import Registration, parse_registration
@@ -59,6 +60,7 @@ class RegistrationDesk:
             that is absent may publish anything that is not ours.
         clock: seconds that only move forward.
         store_seconds: how long one store call may take.
+        tell: is told about calls that were granted.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RegistrationDesk:
         service_limits: Mapping[str, Sequence[str]] | None = None,
         clock: Clock = time.monotonic,
         store_seconds: float = STORE_SECONDS,
+        tell: Hook = lambda event, /: None,
     ) -> None:
         self._store = store
         self._guard = guard
@@ -79,6 +82,7 @@ class RegistrationDesk:
         self._limits = {service: tuple(prefixes) for service, prefixes in (service_limits or {}).items()}
         self._clock = clock
         self._store_seconds = store_seconds
+        self._tell = tell
         self._medusas: Recent[tuple[str, str], bool] = Recent(seconds=MEDUSA_SECONDS, size=MAX_REMEMBERED)
         self._allowances: Recent[tuple[str, str], Allowance] = Recent(
             seconds=BURST / BEATS_PER_SECOND, size=MAX_REMEMBERED
@@ -93,6 +97,7 @@ class RegistrationDesk:
         registration = parse_registration(body)
         caller = self._guard.admit(scope, body, service=registration.instance.service)
         listed = await self._list(registration, caller, _listener(scope))
+        self._tell(RegistrationRecord("register", listed.service, listed.version, listed.address.netloc, 200))
         await reply(send, 200, registration_answer_json(listed.token, self._overview()))
 
     async def beat(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -110,6 +115,7 @@ class RegistrationDesk:
         else:
             await self._renew_medusa(service, caller)
             await reply(send, 200, b"true")
+        self._tell(RegistrationRecord("beat", service, None, "", 200))
 
     async def leave(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """End a lease at once. The body is the service's name."""
@@ -121,6 +127,7 @@ class RegistrationDesk:
         await self._check_unsigned(service, caller)
         if not await self._ask(self._store.release(caller.lease, service)):
             raise _unknown(service, caller)
+        self._tell(RegistrationRecord("leave", service, None, "", 200))
         await reply_json(send, 200, True)
 
     async def drain(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -136,6 +143,7 @@ class RegistrationDesk:
         is_theirs = any(one.token == drain.token and one.service == drain.service for one in snapshot.instances)
         if not is_theirs or not await self._ask(self._store.drain(drain.token, draining=drain.draining)):
             raise RefusedError(410, f"{drain.service!r} has no instance {drain.token}; register again")
+        self._tell(RegistrationRecord("drain", drain.service, None, "", 200))
         await reply_json(send, 200, True)
 
     async def _list(

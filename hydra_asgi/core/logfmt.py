@@ -16,9 +16,9 @@ _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "%": "\\x25", "\n": "\\n", "\r": "\
 def logfmt(**pairs: str | int | float | None) -> str:
     """One line of pairs in the order given; those whose value is None or empty are left out.
 
-    Numbers with a fraction are seconds and get three digits. Text with anything but plain characters is put into quotes:
-    quotes and backslashes in it are escaped, and so is every character that a terminal or a line could take for more
-    than a character (controls, line ends, direction marks), as `\\xNN` or `\\uNNNN`.
+    Numbers with a fraction are seconds and get three digits. Text with anything but plain characters is put into
+    quotes: quotes and backslashes in it are escaped, and so is every character that a terminal or a line could take for
+    more than a character (controls, line ends, direction marks), as `\\xNN` or `\\uNNNN`.
     """
     return " ".join(f"{key}={_written(value)}" for key, value in pairs.items() if value not in (None, ""))
 

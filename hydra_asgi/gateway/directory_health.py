@@ -37,9 +37,7 @@ class DirectoryHealth:
         on_change: called when trouble begins and when it ends. Must not raise.
     """
 
-    def __init__(
-        self, clock: Clock, first_load_seconds: float, on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, clock: Clock, first_load_seconds: float, on_change: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
         self._on_change = on_change
         self._first_load_seconds = first_load_seconds

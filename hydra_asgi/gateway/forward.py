@@ -213,8 +213,8 @@ class Forwarder:
                     if piece and has_body:
                         await send_piece(piece)
                         progress.response_bytes += len(piece)
-            watch.end()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                watch.end()
+                await send_piece(b"", more=False)
         except UpstreamError as error:
             if error.kind is ErrorKind.CLIENT_GONE:
                 raise

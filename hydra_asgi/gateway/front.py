@@ -4,6 +4,7 @@ It reads the directory's state once and keeps it for the whole request; nothing 
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Protocol, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope, WebSocketScope
@@ -18,6 +19,7 @@ from hydra_asgi.core.routing.weight_key import cookie_field, may_set_cookie, rea
 from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
 from hydra_asgi.gateway.answers import answer
 from hydra_asgi.gateway.forward import Forwarder, OwnInstance
+from hydra_asgi.gateway.forwarded_pages import ForwardedPages
 from hydra_asgi.gateway.static_target import service_static_target, token_target
 from hydra_asgi.gateway.websocket_denial import answer_handshake
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
@@ -50,6 +52,7 @@ class GatewayFront:
         serve: the mounted app.
         forward: sends a request to another instance.
         forward_socket: the same for WebSockets.
+        compose: fills the tags in pages of instances that cannot do so themselves.
         mint: makes a new weight key.
         spread: makes a key for a request that needs none to be kept: it only spreads load over instances.
     """
@@ -62,6 +65,7 @@ class GatewayFront:
         serve: Serve,
         forward: Forwarder,
         forward_socket: WebSocketForwarder,
+        compose: ForwardedPages | None = None,
         mint: Callable[[], str],
         spread: Callable[[], str],
     ) -> None:
@@ -70,6 +74,7 @@ class GatewayFront:
         self._serve = serve
         self._forward = forward
         self._forward_socket = forward_socket
+        self._compose = compose
         self._mint = mint
         self._spread = spread
 
@@ -127,16 +132,17 @@ class GatewayFront:
                     await _not_found(scope, send)
                     return
                 target, query = target or raw, scope["query_string"]
-                forward = self._forward if is_http else self._forward_socket
-                await forward(
-                    scope,
-                    receive,
-                    send,
+                forward = partial(
+                    self._forward if is_http else self._forward_socket,
                     group=decision.group,
                     key=key,
                     target=target + b"?" + query if query else target,
                     local=self._own_turn(state, decision, raw, key),
                 )
+                if decision.instance.compose and self._compose is not None and scope["type"] == "http":
+                    await self._compose(forward, scope, receive, send, service=decision.group.service, key=key)
+                else:
+                    await forward(scope, receive, send)
 
     def _own_turn(self, state: DirectoryState, decision: Forward, raw: bytes, key: str) -> OwnInstance | None:
         """How the mounted app serves a request of its own service, for when its turn comes after others failed."""

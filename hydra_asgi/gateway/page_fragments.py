@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from hydra_asgi.core.fragment import FragmentCause, PageContext
+from hydra_asgi.core.headers.request_id import read_request_id
 from hydra_asgi.core.html.fragment_tag import FragmentTag
 from hydra_asgi.core.html.scanner import TAG_NAME, Event, Scanner, TagClosed, TagOpened, Text
 from hydra_asgi.gateway.fragment_ask import FragmentAsk
@@ -138,7 +139,10 @@ class PageFragments:
         try:
             if slot.cause is not None:
                 seconds = max(0.0, self._loop.time() - slot.seen)
-                self._on_fallback(Fallback(slot.tag.service, slot.tag.ref, slot.cause, slot.detail, seconds))
+                request_id = read_request_id([*self._page.headers])
+                self._on_fallback(
+                    Fallback(slot.tag.service, slot.tag.ref, slot.cause, slot.detail, seconds, request_id)
+                )
         finally:  # a page that nobody finishes would be worse than a hook that raises
             slot.pieces = self._fallback(slot) if slot.html is None else [slot.html]
             self._changed()

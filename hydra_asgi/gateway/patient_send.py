@@ -42,9 +42,9 @@ class PatientSend:
         if self._timer is not None:
             self._timer.cancel()
 
-    async def __call__(self, piece: bytes) -> None:
-        """Send one piece."""
-        message: HTTPResponseBodyEvent = {"type": "http.response.body", "body": piece, "more_body": True}
+    async def __call__(self, piece: bytes, *, more: bool = True) -> None:
+        """Send one piece; `more` says whether another one follows."""
+        message: HTTPResponseBodyEvent = {"type": "http.response.body", "body": piece, "more_body": more}
         if self._timer is None:
             if self._seconds is None:
                 return await self._send(message)

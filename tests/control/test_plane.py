@@ -8,6 +8,7 @@ import pytest
 
 from hydra_asgi.control.plane import ControlPlane, ReadyState, redacted, relative_path
 from hydra_asgi.control.reply import reply_empty
+from hydra_asgi.core.events import RegistrationRecord
 from hydra_asgi.errors import RefusedError, StoreError
 from tests.doubles.gateway import EPOCH, Gateway
 from tests.exchange import Exchange, exchange, http_scope
@@ -45,6 +46,57 @@ async def test_ready(state: ReadyState, status: int, retry: bytes | None) -> Non
     assert json.loads(answer.body).get("why", "") == state.why
     assert json.loads(answer.body)["status"] == state.status
     assert answer.header(b"retry-after") == retry
+
+
+async def test_ready_says_since_when() -> None:
+    """Trouble comes with the seconds it lasts; where that says nothing it is left out."""
+    gateway = Gateway()
+    gateway.state = ReadyState("degraded", "the store is away", 12.345)
+    assert json.loads((await get(gateway, "/h/ready")).body)["since"] == 12.3
+    gateway.state = ReadyState("degraded", "the store is away")
+    assert "since" not in json.loads((await get(gateway, "/h/ready")).body)
+
+
+async def test_metrics_are_there_only_when_asked_for() -> None:
+    """`/h/metrics` is whatever was given for it, and otherwise no path at all."""
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await reply_empty(send, 204)
+
+    gateway = Gateway()
+    assert (await get(gateway, "/h/metrics")).status == 404
+    plane = ControlPlane(gateway.guard, ready=ReadyState, metrics=page)
+    assert (await get(plane, "/h/metrics")).status == 204
+    assert (await get(plane, "/h/metrics/x")).status == 404
+
+
+@pytest.mark.parametrize(
+    ("call", "method", "action"),
+    [
+        ("registration", "POST", "register"),
+        ("registration", "DELETE", "leave"),
+        ("alive", "POST", "beat"),
+        ("drain", "POST", "drain"),
+    ],
+)
+async def test_refusals_are_told(call: str, method: str, action: str) -> None:
+    """A refused call is told with its status, and without a name, since anybody can say one."""
+    gateway = Gateway(accept_unsigned=[])
+    answer = await gateway.call(call, b'{"service":"one"}', method=method)
+    assert gateway.told == [RegistrationRecord(action, "", None, "", answer.status)]  # type: ignore[arg-type]
+
+
+async def test_calls_about_fragments_are_none_of_a_service_s_life() -> None:
+    """Only registrations, beats, drains and farewells are told."""
+    gateway = Gateway()
+    told: list[Any] = []
+
+    async def refuse(scope: Any, receive: Any, send: Any) -> None:
+        raise RefusedError(400, "no")
+
+    plane = ControlPlane(gateway.guard, ready=ReadyState, ask=refuse, tell=told.append)
+    assert (await get(plane, "/h/discovery/k/requestFragment", "POST")).status == 400
+    assert told == []
 
 
 async def test_health_methods() -> None:

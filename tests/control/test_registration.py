@@ -436,3 +436,22 @@ async def test_thousands_of_resources() -> None:
     medusa.state = "NOT_REGISTERED"
     await medusa.second()
     assert medusa.state == "REGISTERED"
+
+
+async def test_what_services_do_is_told() -> None:
+    """A registration is told with its version and address, a beat, a drain and a farewell with the name alone."""
+    gateway = Gateway(accept_unsigned=["127.0.0.0/8"])
+    named = [(b"hydra-instance", LEASE.encode())]
+    answer = await gateway.call("registration", registration_json(instance(), LEASE), headers=named)
+    service = instance().service
+    (the,) = await listed(gateway)
+    await gateway.call("alive", service.encode(), headers=named)
+    await gateway.call("drain", drain_json(Drain(service, the.token, True)), headers=named)
+    await gateway.call("registration", service.encode(), method="DELETE", headers=named)
+    assert answer.status == 200
+    assert gateway.told == [
+        RegistrationRecord("register", service, the.version, the.address.netloc, 200),
+        RegistrationRecord("beat", service, None, "", 200),
+        RegistrationRecord("drain", service, None, "", 200),
+        RegistrationRecord("leave", service, None, "", 200),
+    ]

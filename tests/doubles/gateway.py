@@ -56,6 +56,7 @@ class Gateway:
         self.prober = FakeProber()
         self.overview = Overview("e.0")
         self.state = ReadyState()
+        self.told: list[Any] = []
         guarding = {"secret": "the secret of the cluster", "accept_unsigned": ["127.0.0.0/8"]}
         guarding |= {name: options.pop(name) for name in list(options) if name in _GUARDING}
         self.guard = Guard(key=key, clock=lambda: EPOCH + self.time, **guarding)
@@ -67,9 +68,16 @@ class Gateway:
             overview=lambda: self.overview,
             clock=self.clock,
             store_seconds=0.02,
+            tell=self.told.append,
             **options,
         )
-        self.plane = ControlPlane(self.guard, ready=lambda: self.state, registrations=self.desk, clock=self.clock)
+        self.plane = ControlPlane(
+            self.guard,
+            ready=lambda: self.state,
+            registrations=self.desk,
+            tell=self.told.append,
+            clock=self.clock,
+        )
 
     def clock(self) -> float:
         return self.time

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "Message",
     "Recorder",
     "announced",
+    "answers",
     "bare_app",
     "call",
     "get",
@@ -60,7 +61,7 @@ async def node(
             await hydra.stop()
 
 
-# -- the client ---------------------------------------------------------------------------------------------------
+# -- the client -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,13 @@ async def get(port: int, path: str, *fields: str, method: str = "GET", seconds: 
     return found[0]
 
 
+async def answers(port: int, path: str, *, seconds: float = 5.0) -> None:
+    """Wait until a page is there: the directory follows the store within moments."""
+    async with asyncio.timeout(seconds):
+        while (await get(port, path)).status != 200:  # noqa: ASYNC110 - what is waited for is in another place
+            await asyncio.sleep(0.02)
+
+
 def responses(received: bytes, *, method: str = "GET") -> list[Message]:
     """Read the responses in what a server said, strictly; the last one may not be whole."""
     found: list[Message] = []
@@ -183,7 +191,7 @@ def _chunked(rest: bytes) -> tuple[bytes, bytes, bool]:
             return body, b"", False
 
 
-# -- services -----------------------------------------------------------------------------------------------------
+# -- services ---------------------------------------------------------------------------------------------------------
 
 
 _FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")

@@ -14,7 +14,6 @@ import pytest
 
 from hydra_asgi import Hydra
 from hydra_asgi.backends.memory import MemoryStore
-from hydra_asgi.core.instance import Address
 from hydra_asgi.ports import LeaseState
 from tests.e2e.hostile import KEY, SECRET, Message, Recorder, announced, node, responses, say
 from tests.gateway.servers import SERVERS
@@ -118,7 +117,7 @@ def plain(*fields: bytes, method: bytes = b"GET", target: bytes = b"%P", host: b
     return b"\r\n".join(lines)
 
 
-# -- A: framing ---------------------------------------------------------------------------------------------------
+# -- A: framing -------------------------------------------------------------------------------------------------------
 
 
 @scenario
@@ -233,7 +232,7 @@ async def row_08_broken_lines(attack: Attack) -> None:
             for _, value in request.headers:
                 assert not set(value) & {0, 10, 11, 13, 127}, outcome
         assert len(outcome.seen) <= 1, outcome
-    # A bare line feed may end a line (RFC 9112 section 2.2), so two of them may end a head: then these are two requests.
+    # A bare line feed may end a line (RFC 9112 section 2.2), so two may end a head: then these are two requests.
     outcome = await attack(plain(b"x-a: 1\n\nGET %S HTTP/1.1\nhost: site.test"))
     assert outcome.whole in ([], [outcome.target, outcome.target + b"/smuggled"]), outcome
     assert not outcome.whole or attack.server != "uvicorn-httptools", outcome
@@ -397,7 +396,7 @@ async def row_15_methods(attack: Attack) -> None:
     (await attack(plain(method=b"TRACE"))).check_refused()
 
 
-# -- A: what services answer ----------------------------------------------------------------------------------------
+# -- A: what services answer ------------------------------------------------------------------------------------------
 
 _HELLO = b"5\r\nhello\r\n0\r\n\r\n"
 NO_ANSWERS = {
@@ -720,7 +719,7 @@ async def row_31_loops(attack: Attack) -> None:
     assert one_less.seen[0].header(b"max-forwards") == b"2"
 
 
-# -- running them ---------------------------------------------------------------------------------------------------
+# -- running them -----------------------------------------------------------------------------------------------------
 
 
 class Answering(Recorder):
@@ -734,8 +733,8 @@ ANSWERS = {
     b"413": b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     b"101": b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
     b"302": b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/latest\r\ncontent-length: 0\r\n\r\n",
-    b"cookies": b"HTTP/1.1 200 OK\r\nset-cookie: a=1; Domain=.site.test\r\nset-cookie: b=2\r\nset-cookie: c=3; Path=/\r\n"
-    b"content-length: 0\r\n\r\n",
+    b"cookies": b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nset-cookie: a=1; Domain=.site.test\r\n"
+    b"set-cookie: b=2\r\nset-cookie: c=3; Path=/\r\n\r\n",
 }
 
 
@@ -788,14 +787,13 @@ async def run_all(server: str) -> dict[str, BaseException | None]:
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, BaseException | None]]:
+def outcomes(request: pytest.FixtureRequest) -> dict[str, BaseException | None]:
     logger = logging.getLogger("hydra_asgi")
     logger.setLevel(logging.CRITICAL)
     try:
-        ran = asyncio.run(run_all(request.param))
+        return asyncio.run(run_all(request.param))
     finally:
         logger.setLevel(logging.NOTSET)
-    yield ran
 
 
 OPEN = {"row_18_informed": "informational answers are not counted, only the time for an answer ends them"}

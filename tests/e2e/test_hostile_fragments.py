@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +34,7 @@ SLACK = 0.7
 Answer = Callable[[asyncio.StreamWriter, Sequence[str]], Awaitable[None]]
 
 
-# -- services -----------------------------------------------------------------------------------------------------
+# -- services ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -165,7 +165,7 @@ CAUSES = {name: cause for name, (_, cause) in TROUBLES.items()}
 CAUSES |= {"unknown-service": "unknown-service", "unknown-ref": "unknown-ref", "refused": "connect-refused"}
 
 
-# -- the site -------------------------------------------------------------------------------------------------------
+# -- the site ---------------------------------------------------------------------------------------------------------
 
 
 class Log(logging.Handler):
@@ -205,7 +205,7 @@ class Site:
     async def known(self, *names: str) -> None:
         """Wait until the directory has these services."""
         async with asyncio.timeout(5):
-            while not set(names) <= {service.name for service in self.hydra.overview.services}:
+            while not set(names) <= {one.name for one in self.hydra.overview.services}:  # noqa: ASYNC110 - as for `answers`
                 await asyncio.sleep(0.01)
 
     def fallbacks(self, service: str) -> list[str]:
@@ -285,8 +285,8 @@ async def check_page(where: Site, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def outcomes() -> Iterator[dict[str, BaseException | None]]:
-    yield asyncio.run(run_all())
+def outcomes() -> dict[str, BaseException | None]:
+    return asyncio.run(run_all())
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -364,7 +364,7 @@ async def test_a_gzip_body_of_empty_members() -> None:
         assert lag.longest < 0.3
 
 
-# -- rows 50 to 54 ------------------------------------------------------------------------------------------------------
+# -- rows 50 to 54 ----------------------------------------------------------------------------------------------------
 
 
 NESTED = '<m:fragment service="good" ref="part">' * 40_000
@@ -474,7 +474,7 @@ async def test_nothing_leaks_to_fragments() -> None:
     async with site() as where:
         good = await where.join("good", renders("<b>good</b>"))
         await where.known("good")
-        where.pages["p"] = f'<m:fragment service="good" ref="part" imports="secret">no</m:fragment>'
+        where.pages["p"] = '<m:fragment service="good" ref="part" imports="secret">no</m:fragment>'
         await get(
             where.port,
             "/pages/p?token=hush",

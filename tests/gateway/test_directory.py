@@ -436,3 +436,16 @@ async def test_a_vouch_the_store_cannot_take_is_dropped(
     async with running(directory):
         await eventually(lambda: directory.state.overview.is_available("orders"))
     assert [record.getMessage() for record in caplog.records] == ["vouching for silent instances failed"]
+
+
+async def test_trouble_with_the_store_is_told() -> None:
+    """Whoever wants to know hears of it, with the age of what is known."""
+    told: list[str] = []
+    rig = Rig(on_health=lambda: told.append(rig.directory.health.status))
+    await rig.directory.refresh()
+    rig.store.failure = StoreError("away")
+    rig.clock.now += 2
+    await rig.directory.refresh()
+    rig.clock.now += 3
+    assert told == ["degraded"]
+    assert (rig.directory.age, rig.directory.health_lasts) == (5, 3)

@@ -80,3 +80,32 @@ def test_trouble_is_shown_with_its_beginning_and_logged_once(clock: Hand, caplog
         "the directory may be out of date: refused",
         "the directory is up to date again after 3.0 s",
     ]
+
+
+def test_trouble_is_told_once_and_so_is_its_end(clock: Hand) -> None:
+    """Whoever wants to know hears when trouble begins, when its reason changes, and when it ends."""
+    told: list[str] = []
+    health = DirectoryHealth(clock, 0.0, lambda: told.append(health.now.status))
+    health.start()
+    health.heal()
+    for why in ("away", "away", "gone"):
+        health.fail(why)
+    health.heal()
+    health.heal()
+    assert told == ["degraded", "degraded", "ok"]
+
+
+def test_how_old_it_all_is(clock: Hand) -> None:
+    """The age counts from the last good poll, the status from its beginning."""
+    health = DirectoryHealth(clock, 0.0)
+    clock.now += 1
+    assert health.age == 1
+    health.start()
+    health.heal()
+    clock.now += 2
+    health.heal()
+    clock.now += 3
+    assert (health.age, health.lasts) == (3, 5)
+    health.fail("away")
+    clock.now += 4
+    assert (health.age, health.lasts) == (7, 4)

@@ -3,16 +3,18 @@
 import pytest
 
 from hydra_asgi.core.fragment import FragmentCause
-from hydra_asgi.gateway.compose import Fallback
+from hydra_asgi.core.events import Fallback
 from hydra_asgi.gateway.fallback_log import log_fallback, log_warning
 
 
 def test_a_fallback(caplog: pytest.LogCaptureFixture) -> None:
     """One line says which fragment, why, after how long, and what happened."""
-    log_fallback(Fallback("orders", "checkout", FragmentCause.TIMEOUT, "not answered", 1.5))
+    fallback = Fallback("orders", "checkout", FragmentCause.TIMEOUT, "not answered", 1.5, "r1")
+    log_fallback(fallback)
     assert caplog.messages == [
-        "fallback shown: service=orders ref=checkout cause=timeout seconds=1.500 detail=not answered"
+        'fallback shown: service=orders ref=checkout cause=timeout seconds=1.500 detail="not answered" request=r1'
     ]
+    assert caplog.records[0].__dict__["fallback"] is fallback
 
 
 def test_own_fragments(caplog: pytest.LogCaptureFixture) -> None:
@@ -28,5 +30,5 @@ def test_hostile_text(caplog: pytest.LogCaptureFixture) -> None:
     log_warning(evil)
     for message in caplog.messages:
         assert message.isprintable()
-        assert len(message) < 1000
+        assert len(message) < 1200
     assert caplog.messages[1] == "page: " + ("a??ERROR forged?[31m?" + "x" * 1000)[:300]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.events import EjectionRecord
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
@@ -210,3 +211,20 @@ async def test_retries_are_counted_for_each_service() -> None:
     assert health.may_retry("orders")
     assert not health.may_retry("orders")
     assert health.may_retry("shop")
+
+
+async def test_whoever_wants_to_know_is_told() -> None:
+    """An ejection is told with its length and its reason, and the return with none."""
+    told: list[Any] = []
+    clock = HandClock()
+    health = InstanceHealth(clock=clock, log=logging.getLogger("tests.health.told"), on_change=told.append)
+    request = UpstreamRequest(ONE.address, "GET", b"/", [])
+    for _ in range(3):
+        with contextlib.suppress(UpstreamError):
+            await health.send(FakeUpstream(UpstreamError(ErrorKind.RESET)), ONE, request)
+    clock.time += 2
+    await health.send(FakeUpstream(FakeResponse(200)), ONE, request)
+    assert told == [
+        EjectionRecord("orders", 0, "10.0.0.1:8002", 1.0, "reset"),
+        EjectionRecord("orders", 0, "10.0.0.1:8002", 0.0, "status 200"),
+    ]

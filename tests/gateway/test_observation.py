@@ -25,7 +25,7 @@ class Listener:
         self.reporter = Reporter(log, self.records.append)
 
     def tell(self, progress: Progress, path: str = "/orders") -> None:
-        self.reporter.tell(progress, http_scope(path), 12.5)
+        self.reporter.tell(progress, http_scope(path, headers=[(b"x-request-id", b"r1")], query=b"token=hush"), 12.5)
 
     @property
     def said(self) -> list[tuple[str, str]]:
@@ -44,14 +44,14 @@ def test_a_record_says_it_all() -> None:
     """Whoever counts gets one frozen value, and the log line carries the same."""
     listener = Listener()
     listener.tell(progress(201, request_bytes=3, response_bytes=7))
-    record = ForwardRecord("orders", 3, "10.0.0.1:8002", "GET", 201, 1, None, 2.5, 3, 7)
+    record = ForwardRecord("orders", 3, "10.0.0.1:8002", "GET", 201, 1, None, 2.5, 3, 7, False, "/orders", "r1")
     assert listener.records == [record]
     assert listener.lines[0].__dict__["forward"] == record
     assert listener.said == [
         (
-            "DEBUG",
-            "forwarded: service=orders instance=10.0.0.1:8002 method=GET path=/orders status=201 attempts=1 "
-            "seconds=2.500",
+            "INFO",
+            "forwarded: service=orders version=3 instance=10.0.0.1:8002 method=GET path=/orders status=201 attempts=1 "
+            "seconds=2.500 received=3 sent=7 request=r1",
         )
     ]
 
@@ -65,13 +65,13 @@ def test_a_request_that_reached_nobody() -> None:
     (record,) = listener.records
     assert (record.version, record.instance, record.status, record.attempts) == (None, "", 503, 0)
     assert "instance=none" in listener.said[0][1]
-    assert listener.said[0][1].endswith("kind=overloaded detail=a full queue")
+    assert listener.said[0][1].endswith('kind=overloaded detail="a full queue"')
 
 
 @pytest.mark.parametrize(
     ("made", "level"),
     [
-        (progress(200), "DEBUG"),
+        (progress(200), "INFO"),
         (progress(200, attempts=2), "INFO"),
         (progress(200, is_local=True), "INFO"),
         (progress(499, kind=ErrorKind.CLIENT_GONE), "INFO"),
@@ -80,7 +80,7 @@ def test_a_request_that_reached_nobody() -> None:
     ],
 )
 def test_levels(made: Progress, level: str) -> None:
-    """Ordinary requests are for debugging, detours worth knowing, failures a warning."""
+    """Every request is one line of the access log; failures are warnings."""
     listener = Listener()
     listener.tell(made)
     assert [name for name, _ in listener.said] == [level]

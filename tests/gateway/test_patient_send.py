@@ -23,10 +23,10 @@ async def test_pieces_are_passed_on() -> None:
 
     with PatientSend(send, 0.01) as patient:
         await patient(b"one")
-        await patient(b"two")
+        await patient(b"two", more=False)
     assert sent == [
         {"type": "http.response.body", "body": b"one", "more_body": True},
-        {"type": "http.response.body", "body": b"two", "more_body": True},
+        {"type": "http.response.body", "body": b"two", "more_body": False},
     ]
 
 

@@ -134,15 +134,21 @@ async def test_another_instance_is_asked_when_the_first_cannot_be_reached() -> N
 async def test_trouble_after_an_answer_is_that_fragments_own() -> None:
     """One fragment that cannot be fetched any more takes none of the others along."""
 
+    gate = asyncio.Event()
+
     async def answer(request: Any) -> FakeResponse:
         if request.target == b"/php/basket":
-            await asyncio.sleep(0.02)  # after the other one, which needs no time
+            await gate.wait()
             raise REFUSED
         return page()
 
-    answers = await ask(FakeUpstream(answer), "checkout", "basket")
-    assert answers["checkout"].html == "<p>Pay</p>"
-    assert answers["basket"].cause is FragmentCause.REFUSED
+    group = Group.build([box(checkout="/frag", basket="/basket")])
+    source = InstanceFragments(lambda service: group, FakeUpstream(answer), key="k")
+    context = PageContext(asyncio.get_running_loop().time() + 5)
+    answers = source.ask("legacy", [FragmentQuestion(ref, "legacy", ref) for ref in ("checkout", "basket")], context)
+    assert (await anext(answers)).html == "<p>Pay</p>"
+    gate.set()
+    assert (await anext(answers)).cause is FragmentCause.REFUSED
 
 
 async def test_the_budget() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from hydra_asgi.backends.native_upstream.deadline import Deadline
-from hydra_asgi.backends.native_upstream.response_reader import ResponseReader
+from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE, ResponseReader
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         self._raise_failure()
 
     async def piece(self, seconds: float | None) -> bytes:
-        """The next bytes of the body, as many as there are; empty at its end.
+        """The next bytes of the body, at most `MAX_PIECE`; empty at its end.
 
         Args:
             seconds: the longest silence.
@@ -197,9 +197,12 @@ class Connection(asyncio.Protocol):
         reader = self.reader
         if not self._has_piece:
             await self._next_piece(seconds)
+        elif reader.buffered > MAX_PIECE:
+            await asyncio.sleep(0)  # others have their turn between two pieces of much
         if reader.buffered:
             piece = reader.take()
-            self._read_on()
+            if not self._reads and reader.buffered <= HIGH_WATER:
+                self._read_on()
             return piece
         self._raise_failure()
         return b""
@@ -276,10 +279,9 @@ class Connection(asyncio.Protocol):
         self._notify()
 
     def _read_on(self) -> None:
-        if not self._reads and self._transport is not None:
+        if not self._reads and not self.is_closed:
             self._reads = True
-            if not self.is_closed:
-                self._transport.resume_reading()
+            cast(asyncio.Transport, self._transport).resume_reading()
 
     def _notify(self) -> None:
         waiter = self._waiter

@@ -6,6 +6,7 @@ from typing import Self
 
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.pool import AddressPool
+from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import Headers
@@ -47,8 +48,8 @@ class NativeResponse:
         self._rest = b""
         if reader.status == 101:
             self.upgraded = connection.hand_over()
-        elif reader.is_complete:  # most responses: the connection is free before anybody reads
-            self._rest = reader.take()
+        elif reader.is_complete and reader.buffered <= MAX_PIECE:
+            self._rest = reader.take()  # most responses: the connection is free before anybody reads
             self._let_go(connection)
 
     def body(self) -> Self:
@@ -65,7 +66,7 @@ class NativeResponse:
         if self.upgraded is not None:
             raise StopAsyncIteration
         piece = await connection.piece(self._idle)
-        if connection.reader.is_complete:
+        if connection.reader.is_complete and not connection.reader.buffered:
             self._let_go(connection)
         return piece or self._take_rest()
 

@@ -21,10 +21,13 @@ from hydra_asgi.backends.native_upstream.response_head import (
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.ports import Headers
 
-__all__ = ["ResponseReader"]
+__all__ = ["MAX_PIECE", "ResponseReader"]
 
 MAX_INTERIM: Final = 16
 """Interim responses before the final one. Real servers send one or two."""
+
+MAX_PIECE: Final = 65_536
+"""Bytes of a body given out at once: whoever works on a piece holds up the loop for as long."""
 
 CHUNK_ALLOWANCE: Final = 32
 """Bytes that a chunk may take for its size and line ends: sixteen digits are 64 bits."""
@@ -140,12 +143,15 @@ class ResponseReader:
             self.failure = (kind, words)
 
     def take(self) -> bytes:
-        """Everything of the body that is there; empty when there is nothing."""
+        """What is there of the body, at most `MAX_PIECE` bytes of it; empty when there is nothing."""
         pieces = self._pieces
-        taken = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        self.buffered = 0
-        return taken
+        if self.buffered > MAX_PIECE:
+            pieces, self._pieces = _cut(pieces, MAX_PIECE)
+            self.buffered -= MAX_PIECE
+        else:
+            self._pieces = []
+            self.buffered = 0
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _feed_head(self, data: bytes) -> None:
         held = self._held
@@ -277,6 +283,15 @@ class ResponseReader:
 
     def on_message_complete(self) -> None:
         self._is_over = True
+
+
+def _cut(pieces: list[bytes], size: int) -> tuple[list[bytes], list[bytes]]:
+    """The first `size` bytes of pieces that hold more, and the rest."""
+    taken = 0
+    while size >= len(pieces[taken]):
+        size -= len(pieces[taken])
+        taken += 1
+    return [*pieces[:taken], pieces[taken][:size]], [pieces[taken][size:], *pieces[taken + 1 :]]
 
 
 def _without_trailing_space(fields: Headers) -> Headers:

@@ -22,7 +22,7 @@ be remembered for no longer than this."""
 
 _HEADER = re.compile(r"v1;t=([0-9]{1,12});n=([A-Za-z0-9._~-]{1,128});s=([0-9a-f]{64})")
 _LEASE_NONCE = re.compile(r"([A-Za-z0-9_-]{1,64})\.(0|[1-9][0-9]{0,17})")
-_PLACES = ("/h/discovery/", "/h/fragment/")
+_PLACES = ("/h/discovery/", "/h/fragment/", "/h/node/")
 
 
 class Judgement(StrEnum):

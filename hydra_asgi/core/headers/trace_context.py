@@ -6,17 +6,16 @@ so that the next one to record begins a new trace.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from hydra_asgi.core.headers.header_fields import Fields, field_values
 
-__all__ = ["MAX_BYTES", "TraceContext", "child", "read_trace", "sound_trace", "trace_fields", "with_trace"]
+__all__ = ["MAX_BYTES", "TraceContext", "read_trace", "sound_trace", "trace_fields", "with_trace"]
 
 MAX_BYTES: Final = 512
 """Of either field. What every participant should be able to carry (Trace Context, section 3.3.1.5)."""
 
-SAMPLED: Final = 1
 _KNOWN_FLAGS: Final = 3  # sampled, and random since level 2; the others must be sent as zero (section 3.2.2.5)
 _MAX_MEMBERS: Final = 32  # section 3.3.1.1
 
@@ -63,16 +62,6 @@ def read_trace(headers: Fields) -> TraceContext | None:
         return None
     state = _state(field_values(headers, b"tracestate"))
     return TraceContext(trace_id.decode(), parent_id.decode(), int(flags, 16) & _KNOWN_FLAGS, state)
-
-
-def child(trace: TraceContext, span_id: str) -> TraceContext:
-    """The context of what a span sends on: the same trace, the span as its parent.
-
-    Args:
-        trace: the context the span began in.
-        span_id: 16 lower-case hexadecimal digits.
-    """
-    return replace(trace, parent_id=span_id)
 
 
 def trace_fields(trace: TraceContext) -> Fields:

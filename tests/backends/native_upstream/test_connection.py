@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.native_upstream.connection import CORK_BYTES, HIGH_WATER, Connection
+from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
@@ -117,9 +118,24 @@ async def test_a_slow_reader_stops_the_instance() -> None:
     assert transport.reads
     connection.data_received(b"x")
     assert not transport.reads
-    connection.data_received(b"x")  # what the loop had read already
-    assert await connection.piece(None) == b"x" * (HIGH_WATER + 2)
+    connection.data_received(b"x" * HIGH_WATER)  # what the loop had read already
+    assert await connection.piece(None) == b"x" * MAX_PIECE
+    assert not transport.reads
+    assert await connection.piece(None) == b"x" * MAX_PIECE
     assert transport.reads
+    assert await connection.piece(None) == b"x"
+
+
+async def test_a_fast_instance_lets_others_have_their_turn() -> None:
+    """Between two pieces of much that is there already the loop goes on."""
+    connection, _ = connected()
+    connection.data_received(LONG + b"x" * (2 * MAX_PIECE + 1))
+    turns: list[str] = []
+    for _ in range(2):
+        asyncio.get_running_loop().call_soon(turns.append, "other")
+        assert len(await connection.piece(None)) == MAX_PIECE
+        turns.append("piece")
+    assert turns == ["other", "piece", "other", "piece"]
 
 
 async def test_a_whole_response_stops_nobody() -> None:
@@ -134,7 +150,8 @@ async def test_a_paused_connection_that_is_closed_stays_paused() -> None:
     connection, transport = connected()
     connection.data_received(LONG + b"x" * (HIGH_WATER + 1))
     connection.abort()
-    assert len(await connection.piece(None)) == HIGH_WATER + 1
+    assert len(await connection.piece(None)) == MAX_PIECE
+    assert len(await connection.piece(None)) == 1
     assert not transport.reads
     assert (await failure_of(connection.piece(None))).kind is ErrorKind.RESET
 

@@ -7,6 +7,7 @@ import pytest
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.pool import AddressPool
 from hydra_asgi.backends.native_upstream.response import NativeResponse
+from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
@@ -49,6 +50,17 @@ async def test_a_whole_response_holds_nothing() -> None:
         assert [piece async for piece in response.body()] == [b"hello"]
     assert rig.counts() == (1, 0, 1)
     rig.pool.give_up(rig.connection)
+
+
+async def test_a_large_whole_response_is_read_in_measure() -> None:
+    """What is there but too much for one piece keeps its connection until it was read."""
+    rig = Rig()
+    size = MAX_PIECE + 1
+    async with await rig.response(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size) as response:
+        assert rig.counts() == (1, 0, 1)
+        assert [len(piece) async for piece in response.body()] == [MAX_PIECE, 1]
+    assert rig.counts() == (1, 1, 0)
+    rig.pool.give_up(rig.pool.take())
 
 
 async def test_a_streamed_response_lets_go_at_its_end() -> None:

@@ -12,6 +12,7 @@ from hydra_asgi.backends.native_upstream.response_reader import (
     CHUNK_ALLOWANCE,
     FRAMING_ALLOWANCE,
     MAX_INTERIM,
+    MAX_PIECE,
     ResponseReader,
 )
 from hydra_asgi.core.error_kind import ErrorKind
@@ -44,7 +45,8 @@ def outcome_of(reader: ResponseReader, *parts: bytes) -> Outcome:
             leftover += part
             continue
         reader.feed(part)
-        body += reader.take()
+        while piece := reader.take():
+            body += piece
     kind = reader.failure[0] if reader.failure else None
     return Outcome(
         reader.status,
@@ -358,6 +360,23 @@ def test_tiny_chunks_are_no_flood() -> None:
     reader = feed_in_kilobytes(CHUNKED + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
     assert reader.is_complete
     assert reader.take() == b"x" * 20_000
+
+
+def test_much_is_given_out_in_measure() -> None:
+    """No piece is larger than what may hold up a loop, small ones are joined, and not a byte is lost."""
+    body = bytes(range(256)) * 1024
+    reader = ResponseReader()
+    reader.begin()
+    reader.feed(OK + b"content-length: %d\r\n\r\n" % len(body))
+    for start, end in ((0, 10), (10, 20), (20, 150_000), (150_000, len(body))):
+        reader.feed(body[start:end])
+    pieces = []
+    while reader.buffered:
+        pieces.append(reader.take())
+        assert reader.buffered == len(body) - len(b"".join(pieces))
+    assert b"".join(pieces) == body
+    assert [len(piece) for piece in pieces] == [MAX_PIECE] * 4
+    assert reader.take() == b""
 
 
 def test_a_dripping_head_stays_cheap() -> None:
