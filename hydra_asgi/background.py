@@ -62,6 +62,14 @@ class Background:
         self._one_at_a_time = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is started, and in the running loop."""
+        try:
+            return self.is_started and asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return False
+
     async def start(self) -> None:
         """Start, once; whoever calls meanwhile waits until it is done.
 

@@ -13,7 +13,6 @@ from asgiref.typing import (
     ASGIReceiveCallable,
     ASGISendCallable,
     HTTPScope,
-    Scope,
     WebSocketScope,
 )
 
@@ -21,6 +20,7 @@ from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.background import Background
 from hydra_asgi.condition import State, node_state, read_node, ready_state
+from hydra_asgi.control.late_plane import LatePlane
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.control.reply import reply_empty
 from hydra_asgi.core.directory.overview import Overview
@@ -130,7 +130,7 @@ class Hydra:
         self._run: Background | None = None
         self._is_draining = False
         self._observing = Observing(on_event, metrics=self.options.metrics, look=self._look)
-        self.control: ASGIApp = self._control
+        self.control: ASGIApp = LatePlane(self._plane)
 
     # Declaring
 
@@ -346,7 +346,7 @@ class Hydra:
     @property
     def _live(self) -> Background | None:
         run = self._run
-        return run if run is not None and run.is_started and run.loop is _loop() else None
+        return run if run is not None and run.is_here else None
 
     async def _started(self) -> Background:
         await self.start()
@@ -391,14 +391,5 @@ class Hydra:
     def _look(self) -> NodeReading:
         return read_node(self.running, is_draining=self._is_draining)
 
-    async def _control(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        """The control plane as an app of its own, to be served on an inner listener."""
-        run = self._live or await self._started()
-        await run.parts.control(scope, receive, send)
-
-
-def _loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
+    async def _plane(self) -> ASGIApp:
+        return (self._live or await self._started()).parts.control

@@ -113,7 +113,7 @@ class Observing:
 def _make_metrics(look: Callable[[], NodeReading]) -> "PrometheusMetrics":
     try:
         from hydra_asgi.backends.prometheus_metrics import PrometheusMetrics
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigurationError('metrics=True needs prometheus-client: pip install "hydra-asgi[metrics]"') from error
     return PrometheusMetrics(look)
 
@@ -122,7 +122,7 @@ def _tracing() -> ModuleType | None:
     """Our spans, where OpenTelemetry's API is installed."""
     try:
         from hydra_asgi.backends import otel_tracing
-    except ImportError:
+    except ModuleNotFoundError:
         return None
     return otel_tracing
 

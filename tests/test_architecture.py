@@ -32,18 +32,21 @@ ARROWS: dict[str, set[str]] = {
     "assembly": {
         "core", "errors", "ports", "gateway", "control", "service", "backends", "observing", "options", "own_app",
     },
-    "background": {"assembly"},
+    "ongoing": set(),
+    "stop_signals": set(),
+    "site": {"core", "discovery", "errors", "options"},
+    "background": {"assembly", "ongoing", "site", "stop_signals"},
     "condition": {"assembly", "control", "core"},
     "stage": {"core", "options", "ports"},
     "hydra": {
         "assembly", "background", "backends", "condition", "core", "control", "observing", "options", "own_app",
-        "ports", "service", "stage",
+        "ports", "service", "site", "stage",
     },
-    "middleware": {"discovery", "hydra", "lifespan", "service"},
+    "middleware": {"discovery", "gateway", "hydra", "lifespan", "service"},
     "testing": {"core", "discovery", "errors", "hydra", "middleware", "ports", "stage"},
-    "cli": {"core", "discovery", "errors", "hydra", "middleware", "options"},
+    "cli": {"core", "discovery", "errors", "gateway", "hydra", "middleware", "options"},
     "__main__": {"cli"},
-    "": {"hydra", "middleware", "errors"},
+    "": {"hydra", "middleware", "errors", "site"},
 }  # fmt: skip
 
 # What a layer may import from outside the standard library.
@@ -74,7 +77,7 @@ LIBRARIES: dict[str, set[str]] = {
         "opentelemetry",
         "asgiref",
     },
-    "cli": {"typer", "rich"},
+    "cli": {"typer", "rich", "uvicorn"},
 }
 
 IMPURE = {"asyncio", "random", "secrets", "socket", "time", "logging", "threading", "os", "subprocess", "uuid"}

@@ -283,6 +283,7 @@ async def test_degraded(known_at_once: None) -> None:
         store.is_away = True
         await running.site.directory.refresh()
         status, body = await running.ready()
+        assert body.pop("since") >= 0
         assert (status, body) == (200, {"status": "degraded", "why": "the store failed: the store is away"})
         assert (await running.get("/shared")).status == 200
 
@@ -682,10 +683,11 @@ ALWAYS = {"accept": "text/html", "accept-language": "nl", "traceparent": PAGE_HE
     ],
 )
 async def test_what_a_fragment_gets_of_the_visitor(forward: Any, more: dict[str, str]) -> None:
-    """A fragment gets the language and the trace; cookies, credentials and other fields only by name and service."""
+    """A fragment gets language, trace and the request's name; cookies, credentials and others by name and service."""
     async with TwoNodes(forward=forward) as nodes:
         await nodes.gateway.get("/", headers=PAGE_HEADERS)
         seen = {name.decode(): value.decode() for name, value in nodes.seen[0]["headers"]}
+        assert len(seen.pop("x-request-id")) == 32
         # The page's own host, so that absolute links in the fragment lead to the site.
         assert seen == {"host": "site.test", **ALWAYS, **more}
 
@@ -712,6 +714,7 @@ async def test_what_an_own_fragment_gets_of_the_visitor() -> None:
 
     async with Running(make, forward={"shop": ["cookie:theme"]}) as running:
         await running.get("/page", headers=PAGE_HEADERS)
+    assert len(seen[0].pop(b"x-request-id")) == 32
     expected = {**ALWAYS, "host": "site.test", "cookie": "theme=dark"}
     assert seen == [{name.encode(): value.encode() for name, value in expected.items()}]
 

@@ -8,6 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from hydra_asgi.cli.drain import drain
+from hydra_asgi.cli.gateway import gateway
 from hydra_asgi.cli.loading import LoadError, load_app
 from hydra_asgi.cli.report import as_json, print_tables
 from hydra_asgi.cli.survey import conflicts, survey
@@ -19,8 +21,10 @@ application = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Look at apps that share one site.",
+    help="Look at apps that share one site, and run its gateway.",
 )
+application.command()(gateway)
+application.command()(drain)
 
 NOT_A_TERMINAL = 200
 """Columns in a pipe or a file, where rich would fold at 80."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hydra_asgi.core.admission.signature import lease_nonce, sign
+from hydra_asgi.core.events import RegistrationRecord
 from hydra_asgi.core.instance import Address, Dialect, MenuItem, Route, ServiceInstance
 from hydra_asgi.ports import LeaseState
 from hydra_asgi.wire.announcement import registration_json

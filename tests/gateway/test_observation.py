@@ -1,6 +1,7 @@
 """What is told about forwarded requests."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,19 @@ def test_a_request_that_reached_nobody() -> None:
     assert (record.version, record.instance, record.status, record.attempts) == (None, "", 503, 0)
     assert "instance=none" in listener.said[0][1]
     assert listener.said[0][1].endswith('kind=overloaded detail="a full queue"')
+
+
+def test_the_fields_in_the_documentation() -> None:
+    """Every field of the line is explained."""
+    listener = Listener()
+    made = progress(attempts=2)
+    made.fail(ErrorKind.RESET, "why")
+    listener.tell(made)
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    explained = {name for line in page.splitlines() for name in line.split(" | ")[0].split("`")[1::2]}
+    fields = [word.partition("=")[0] for word in listener.said[0][1].removeprefix("forwarded: ").split()]
+    assert len(fields) == 13
+    assert {*fields} <= explained
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,18 @@ from starlette.testclient import TestClient
 
 from hydra_asgi import ConfigurationError, Hydra, HydraError, HydraMiddleware
 from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
+from hydra_asgi.core.events import (
+    DirectoryRecord,
+    EjectionRecord,
+    Fallback,
+    ForwardRecord,
+    FragmentRecord,
+    RegistrationRecord,
+)
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.errors import LendingError, StoreError, UpstreamError
-from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream, UpstreamRequest, UpstreamResponse
+from hydra_asgi.ports import Event, FragmentSource, Hook, Prober, Store, Upstream, UpstreamRequest, UpstreamResponse
 from hydra_asgi.testing import (
     AsgiUpstream,
     Asked,
@@ -53,6 +61,8 @@ hydra = Hydra(
     trusted=["10.0.0.1"],
     fragment_budget=1.0,
     enabled=True,
+    metrics=True,
+    on_event=lambda event: print(event),
 )
 hydra = Hydra(gateways="http://a:1,http://b:2", address=8002, weight=10, forward=["X-Tenant"], accept_unsigned="orders")
 hydra = Hydra(upstream=httpx2.AsyncHTTPTransport())
@@ -134,6 +144,7 @@ async def live() -> None:
     await hydra.stop()
     inner = Starlette()
     inner.mount("/control", hydra.control)
+    inner.mount("/metrics", hydra.metrics)
 
 
 # Errors
@@ -170,6 +181,24 @@ async def send(request: UpstreamRequest) -> UpstreamResponse:
         {"orders:80": HydraMiddleware(quart_app.asgi_app, hydra=hydra), "a:1": fastapi_app, "b:1": quart_app}
     )
     return await upstream.send(request)
+
+
+# Watching
+
+
+class Watching:
+    def __call__(self, event: Event, /) -> None:
+        match event:
+            case ForwardRecord(service, version, status=status):
+                assert_type((service, version, status), tuple[str, int | None, int])
+            case Fallback(cause=cause):
+                assert_type(cause, FragmentCause)
+            case FragmentRecord() | RegistrationRecord() | EjectionRecord() | DirectoryRecord():
+                pass
+
+
+hook: Hook = Watching()
+hydra = Hydra(on_event=hook)
 
 
 class UpstreamResponseFactory:

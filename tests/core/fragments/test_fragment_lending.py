@@ -56,6 +56,12 @@ def test_a_malformed_trace_starts_anew(bad: bytes) -> None:
     assert lent_headers([(b"traceparent", bad), (b"tracestate", b"a=1")], ()) == ()
 
 
+def test_the_name_of_the_request_is_lent() -> None:
+    """Everybody who works on a request may name it in the log; a name that is not plain stays here."""
+    assert lent_headers([(b"x-request-id", b"r1")], ()) == ((b"x-request-id", b"r1"),)
+    assert lent_headers([(b"x-request-id", b"a b")], ["X-Request-Id"]) == ()
+
+
 def test_two_traces_are_none() -> None:
     """A repeated `traceparent` names no trace."""
     assert lent_headers([(b"traceparent", TRACE)] * 2, ()) == ()
