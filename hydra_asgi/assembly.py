@@ -5,12 +5,14 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from hydra_asgi.backends.httpx_upstream import HttpxUpstream
 from hydra_asgi.backends.memory import MemoryStore
+from hydra_asgi.backends.native_upstream.upstream import NativeUpstream
 from hydra_asgi.backends.network_prober import NetworkProber
 from hydra_asgi.backends.selectolax_picker import SelectolaxPicker
 from hydra_asgi.backends.websockets_upstream import WebsocketsUpstream
@@ -99,7 +101,9 @@ def make_store(url: str) -> Store:
 
 def make_upstream(given: object) -> Upstream:
     """Our upstream, or the user's: an `Upstream`, or any async transport or client in the form of httpx."""
-    if given is not None and hasattr(given, "send") and not hasattr(given, "build_request"):
+    if given is None:
+        return NativeUpstream()
+    if hasattr(given, "send") and not hasattr(given, "build_request"):
         return given  # type: ignore[return-value]  # a Protocol: it has the verb, its types are the user's word
     return HttpxUpstream(given)
 
@@ -147,7 +151,8 @@ def assemble(
         fragments,
         instances=instances,
         desk=DrainDesk(assembly.guard, drain, ongoing),
-        first_load_seconds=0.0 if is_complete else BEAT_SECONDS,
+        # Without a key nothing can announce itself, so there is nobody to wait for.
+        first_load_seconds=0.0 if is_complete or not options.key else BEAT_SECONDS,
     )
 
 
@@ -372,6 +377,11 @@ def _service_front(mounted: MountedApp) -> Front:
 
 
 def _is_in(networks: tuple[Network, ...], ip: str) -> bool:
+    return bool(networks) and _is_one_of(networks, ip)
+
+
+@lru_cache(1024)  # proxies that are trusted send many requests each
+def _is_one_of(networks: tuple[Network, ...], ip: str) -> bool:
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:

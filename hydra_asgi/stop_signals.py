@@ -42,6 +42,7 @@ class StopSignals:
         self._finish = finish
         self._before: dict[int, Handler] = {}
         self._task: asyncio.Task[None] | None = None
+        self._is_removed = False
 
     def install(self) -> bool:
         """Step in front; False where there is no server's handler to step in front of, or not from here."""
@@ -61,7 +62,7 @@ class StopSignals:
         for number, before in self._before.items():
             if signal.getsignal(number) == self._hear:
                 signal.signal(number, before)
-        self._before.clear()
+        self._is_removed = True  # somebody who stands in front may still hand on to us
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -69,8 +70,9 @@ class StopSignals:
     def _hear(self, number: int, frame: FrameType | None) -> None:
         """Called by Python between two instructions of the main thread, so it does next to nothing itself."""
         before = self._before[number]
-        if self._task is not None or self._loop.is_closed():
-            before(number, frame)  # whoever says it twice means it
+        # Whoever says it twice means it.
+        if self._task is not None or self._is_removed or self._loop.is_closed():
+            before(number, frame)
             return
         is_patient = number == signal.SIGTERM
         self._loop.call_soon_threadsafe(self._begin, is_patient, lambda: before(number, frame))

@@ -9,6 +9,7 @@ import pytest
 from hydra_asgi.assembly import Parts, _Assembly, assemble, make_store, make_upstream
 from hydra_asgi.backends.httpx_upstream import HttpxUpstream
 from hydra_asgi.backends.memory import MemoryStore
+from hydra_asgi.backends.native_upstream.upstream import NativeUpstream
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentQuestion, PageContext
@@ -72,10 +73,11 @@ def test_the_store() -> None:
 
 
 async def test_upstreams() -> None:
-    """An upstream is taken as it is; a transport or client in the form of httpx, or nothing, is wrapped."""
+    """Ours by default; one that is given is taken as it is; a transport or client in the form of httpx is wrapped."""
     given = FakeUpstream()
     assert make_upstream(given) is given
-    for other in (None, httpx2.AsyncHTTPTransport(), httpx2.AsyncClient()):
+    assert isinstance(make_upstream(None), NativeUpstream)
+    for other in (httpx2.AsyncHTTPTransport(), httpx2.AsyncClient()):
         upstream = make_upstream(other)
         assert isinstance(upstream, HttpxUpstream)
         await upstream.close()

@@ -1,13 +1,17 @@
 """The background work of a node."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hydra_asgi.assembly import Parts
-from hydra_asgi.background import Background
+from hydra_asgi.background import SETTLE_SECONDS, Background
 from hydra_asgi.testing import FakeUpstream
 
 
@@ -140,3 +144,129 @@ async def test_work_that_breaks_is_logged(caplog: pytest.LogCaptureFixture, even
     assert "the registrar 0 ended" in caplog.text
     assert "RuntimeError: broken" in caplog.text
     await work.end()
+
+
+class Statics:
+    """Notes what it is told; runs for ever."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+
+    async def tend(self) -> None:
+        self._log.append("tends")
+
+    async def run(self) -> None:
+        self._log.append("statics run")
+        await asyncio.Event().wait()
+
+    async def leave(self) -> None:
+        self._log.append("statics leave")
+
+
+class Listed(Registrar):
+    """A registrar whose instance other nodes know."""
+
+    def __init__(self, log: list[str], status: str = "registered") -> None:
+        super().__init__(log)
+        self.state = SimpleNamespace(status=status)
+
+
+async def test_static_instances_are_there_from_the_start(eventually: Callable[..., Any]) -> None:
+    """They are announced before the directory is read, tended while the node runs, and leave at its end."""
+    log: list[str] = []
+    directory = Directory(log)
+    directory.gate.set()
+    work = background(log, directory=directory)
+    work.parts = replace(work.parts, statics=Statics(log))  # type: ignore[arg-type]  # as much of it as is used
+    await work.start()
+    assert log == ["tends", "reads"]
+    await eventually(lambda: len(log) == 4)
+    await work.end()
+    assert log[2:] == ["statics run", "directory runs", "statics leave", "closed"]
+
+
+@pytest.mark.parametrize(
+    ("is_patient", "status", "is_known", "waits"),
+    [
+        (True, "registered", True, True),
+        (False, "registered", True, False),
+        (True, "unregistered", True, False),
+        (True, "registered", False, False),
+    ],
+)
+async def test_leaving_in_time(
+    monkeypatch: pytest.MonkeyPatch, is_patient: bool, status: str, is_known: bool, waits: bool
+) -> None:
+    """A node that others send requests to leaves, serves until all know, and only then closes its WebSockets."""
+    log: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        log.append(f"waits {seconds:g} s")
+
+    async def drain() -> None:
+        log.append("drains")
+
+    work = background(log, Listed(log, status), drain=drain)
+    work.parts = replace(work.parts, is_known_elsewhere=is_known, close_relays=lambda: log.append("closes relays"))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await work._leave_in_time(is_patient)
+    assert log == ["drains", *[f"waits {SETTLE_SECONDS:g} s"] * waits, "closes relays"]
+
+
+async def test_the_grace(caplog: pytest.LogCaptureFixture, eventually: Callable[..., Any]) -> None:
+    """What goes on after the grace period is cut off, and counted in the log."""
+    work = background([], grace=0.01)
+    await work._finish()
+    assert not caplog.records
+    begun = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(work.ongoing.serve(app, {"type": "http"}, None, None))
+    await begun.wait()
+    await work._finish()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert "1 requests were still going on 0.01 s after the stop; they are cut off" in caplog.text
+
+
+async def test_signals(eventually: Callable[..., Any]) -> None:
+    """A running node stands in front of the server's SIGTERM, and takes SIGHUP for its file; afterwards no more."""
+    log: list[str] = []
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    async def reload() -> None:
+        log.append("reloads")
+
+    try:
+        signal.signal(signal.SIGTERM, lambda number, frame: log.append("server stops"))
+        work = background(log, reload=reload)
+        await work.start()
+        assert work.is_here
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await eventually(lambda: len(log) == 2)
+        assert log == ["reloads", "server stops"]
+        await work.end()
+        assert signal.getsignal(signal.SIGHUP) == before[signal.SIGHUP]
+        assert signal.getsignal(signal.SIGINT) == before[signal.SIGINT]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_elsewhere() -> None:
+    """Without a running loop, a node is not here."""
+
+    async def make() -> Background:
+        work = background([])
+        assert not work.is_here
+        await work.start()
+        assert work.is_here
+        await work.end()
+        return work
+
+    assert not asyncio.run(make()).is_here

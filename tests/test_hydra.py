@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse
 
-from hydra_asgi import ConfigurationError, Hydra, HydraMiddleware
+from hydra_asgi import ConfigurationError, Hydra, HydraMiddleware, StaticInstance
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.errors import LendingError, StoreError
@@ -315,6 +318,53 @@ async def test_the_control_plane_as_an_app_of_its_own() -> None:
     assert (await exchange(hydra.control, http_scope("/shared"))).status == 404
     assert hydra.running is parts
     await hydra.stop()
+
+
+async def test_a_control_plane_that_is_not_public() -> None:
+    """With an inner listener, `/h/` is not there for the public, and goes to no app and no service."""
+    async with Running(public_control=False, instances=[BOX]) as running:
+        await running.site.refresh()
+        for path in ("/h/ready", "/h/live", "/h/discovery/site/registration"):
+            answer = await running.get(path)
+            assert (answer.status, answer.body) == (404, b"")
+        assert (await exchange(running.site.hydra.control, http_scope("/h/live"))).status == 200
+
+
+# Instances that register nowhere
+
+BOX = StaticInstance(service="legacy", url="http://box:80", routes=["/legacy/{rest:path}", "/h/{rest:path}"])
+
+
+async def test_static_instances(known_at_once: None) -> None:
+    """Instances that the code names are part of the site from the start."""
+    async with Running(instances=[BOX]) as running:
+        running.site.apps["box:80"] = Echo("legacy")
+        assert (await running.get("/legacy/x")).body == b"legacy"
+        assert running.site.hydra.overview.is_available("legacy")
+
+
+def test_a_site_file(tmp_path: Path, eventually: Callable[..., Any]) -> None:
+    """A file gives options and instances; a changed one is taken over on SIGHUP, beside those the code names."""
+    path = tmp_path / "site.toml"
+    text = (
+        '[gateway]\nfragment_budget = 0.5\n[[instances]]\nservice = "old"\nurl = "http://old:80"\nroutes = ["/old"]\n'
+    )
+    path.write_text(text)
+    running = Running(config=str(path), instances=[BOX])
+    assert running.site.hydra.options.fragment_budget == 0.5
+
+    async def run() -> None:
+        async with running:
+            for name in ("old:80", "new:80"):
+                running.site.apps[name] = Echo(name)
+            assert (await running.get("/old")).body == b"old:80"
+            await asyncio.to_thread(path.write_text, text.replace("old", "new"))
+            os.kill(os.getpid(), signal.SIGHUP)
+            await eventually(lambda: running.site.hydra.overview.is_available("new"))
+            assert running.site.hydra.overview.is_available("legacy")
+            assert not running.site.hydra.overview.is_available("old")
+
+    asyncio.run(run())
 
 
 # Who answers

@@ -6,7 +6,7 @@ import pytest
 
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options import read_options
+from hydra_asgi.options import OPTION_NAMES, read_option, read_options, read_url
 
 SERVICE = {
     "service": "orders",
@@ -149,3 +149,26 @@ def test_unsigned_takes_networks_and_services() -> None:
     """`accept_unsigned` mixes networks, addresses and service names."""
     options = read_options({"accept_unsigned": "10.0.0.0/8, ::1, legacy"}, {})
     assert options.accept_unsigned == ("10.0.0.0/8", "::1", "legacy")
+
+
+def test_a_site_file_fills_what_is_left() -> None:
+    """The file gives what neither arguments nor environment do; a wrong value names its line."""
+    file = {"key": ("file", "site.toml:2: key:"), "grace": (3, "site.toml:3: grace:"), "version": (7, "x")}
+    options = read_options({"version": 8}, {"HYDRA_GRACE": "4"}, file)
+    assert (options.key, options.grace, options.version) == ("file", 4.0, 8)
+    with pytest.raises(ConfigurationError, match=re.escape("site.toml:9: grace: is 'long': expected a number")):
+        read_options({}, {}, {"grace": ("long", "site.toml:9: grace:")})
+
+
+def test_one_option_alone() -> None:
+    """Single options and URLs can be read by themselves, for what is written in files."""
+    assert read_option("weight", "2.5", "x") == 2.5
+    assert read_url("http://h:1/base/", "x") == Address("http", "h", 1, "/base")
+    assert set(OPTION_NAMES) >= {"service", "key", "config", "grace", "public_control"}
+
+
+def test_what_a_stop_takes() -> None:
+    """Ten seconds of grace fit into the thirty of Kubernetes; the control plane is public unless said otherwise."""
+    options = read_options({}, {})
+    assert (options.grace, options.public_control) == (10.0, True)
+    assert not read_options({"public_control": "0"}, {}).public_control

@@ -50,6 +50,19 @@ def templates(app: OwnApp) -> list[str]:
     return [route.template for route in app.instance.routes]
 
 
+def test_no_app() -> None:
+    """What stands for "no app" has no routes, where an app that cannot be read would answer everything."""
+    app = own()
+    app.mount(raw, is_absent=True)
+    assert app.is_absent
+    assert app.discovery.found == ()
+    assert app.instance.routes == ()
+    assert app.hidden == ()
+    app.mount(raw)
+    assert not app.is_absent
+    assert templates(app) != []
+
+
 def test_the_app_to_call() -> None:
     """The app is what the middleware wraps; asking for it before is a mistake that says what to do."""
     app = own(fastapi_app())

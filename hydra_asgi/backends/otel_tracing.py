@@ -5,11 +5,13 @@ requests pass as they are. The node has no span of its own for the incoming requ
 instrumentation has one, ours are its children, else those of the caller's span.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
+from math import inf
+from time import monotonic
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -37,6 +39,9 @@ __all__ = ["TracedFragments", "TracedUpstream"]
 
 _tracer = trace.get_tracer("hydra_asgi")
 
+_SILENCE_SECONDS: Final = 1.0
+"""How long it is believed that nobody has said where spans go."""
+
 _NO_ATTRIBUTES: Final = TraceState()
 
 _batch: ContextVar[Span] = ContextVar("hydra_asgi fragment batch", default=INVALID_SPAN)
@@ -53,10 +58,19 @@ class TracedUpstream:
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
+        self._is_silent = True
+        self._asks_at = -inf
 
-    async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        if _is_silent():
-            return await self._upstream.send(request)
+    def send(self, request: UpstreamRequest) -> Coroutine[Any, Any, UpstreamResponse]:
+        # Asking for the provider reads the environment each time as long as there is none, which costs more than the
+        # rest of this; whoever sets one later gets the spans a second later.
+        now = monotonic()
+        if now >= self._asks_at:
+            self._asks_at = now + _SILENCE_SECONDS
+            self._is_silent = _is_silent()
+        return self._upstream.send(request) if self._is_silent else self._send_traced(request)
+
+    async def _send_traced(self, request: UpstreamRequest) -> UpstreamResponse:
         span = _attempt_span(request)
         context = _context_of(span)
         if context is not None:

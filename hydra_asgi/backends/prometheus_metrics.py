@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from hydra_asgi.core.bounded_labels import BoundedLabels, Labels
+from hydra_asgi.core.bounded_labels import OTHER, BoundedLabels, Labels
 from hydra_asgi.core.events import (
     DirectoryRecord,
     EjectionRecord,
@@ -111,6 +111,7 @@ class PrometheusMetrics:
         self._registry.register(self._gauges)
         self._series = {name: _Series(name, text, self._registry) for name, text in METRICS.items() if _is_kept(text)}
         self._requests = self._series["hydra_requests_total"].of()
+        self._forwards: dict[tuple[str, int | None, int], tuple[Any, Any, Any]] = {}
 
     def count_request(self) -> None:
         """A request reached the node."""
@@ -143,12 +144,25 @@ class PrometheusMetrics:
         return content_type, encode(self._registry)
 
     def _forwarded(self, record: ForwardRecord) -> None:
-        labels = self._labels.of(record.service, record.version)
-        self._count("hydra_forwards_total", *labels, f"{record.status // 100}xx")
-        self._series["hydra_forward_seconds"].of(*labels).observe(record.seconds)
-        self._series["hydra_attempts_total"].of(*labels).inc(record.attempts)
+        # The one event that comes with every request, so all that it counts is found in one look.
+        which = record.service, record.version, record.status // 100
+        forwards, seconds, attempts = self._forwards.get(which) or self._forwards_of(*which)
+        forwards.inc()
+        seconds.observe(record.seconds)
+        attempts.inc(record.attempts)
         if record.kind is not None:
-            self._count("hydra_forward_failures_total", *labels, record.kind.value)
+            self._count("hydra_forward_failures_total", *self._labels.of(*which[:2]), record.kind.value)
+
+    def _forwards_of(self, service: str, version: int | None, status: int) -> tuple[Any, Any, Any]:
+        labels = self._labels.of(service, version)
+        found = (
+            self._series["hydra_forwards_total"].of(*labels, f"{status}xx"),
+            self._series["hydra_forward_seconds"].of(*labels),
+            self._series["hydra_attempts_total"].of(*labels),
+        )
+        if labels[0] != OTHER:  # else made-up services would fill the memory
+            self._forwards[service, version, status] = found
+        return found
 
     def _asked(self, record: FragmentRecord) -> None:
         is_unknown = record.outcome == FragmentCause.UNKNOWN_SERVICE

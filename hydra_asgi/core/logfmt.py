@@ -27,6 +27,8 @@ def _written(value: str | int | float | None) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     text = str(value)
+    if text.isalnum() and text.isascii() and len(text) <= MAX_VALUE:  # most are; cheaper than the pattern
+        return text
     if len(text) <= MAX_VALUE and _BARE.fullmatch(text):
         return text
     shown = "".join(_character(character) for character in text[:MAX_VALUE])

@@ -99,6 +99,8 @@ def shown_path(scope: Mapping[str, Any]) -> str:
 
 def _printable(text: str) -> str:
     cut = text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
+    if cut.isprintable():
+        return cut
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
 
 

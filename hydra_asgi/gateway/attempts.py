@@ -6,8 +6,10 @@ only while the one deadline for all attempts allows it, and only as long as the 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
+from hydra_asgi.core.headers.field_names import field_names
 from hydra_asgi.core.headers.request_check import check_response
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
@@ -52,10 +54,11 @@ class Call:
 
     def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
         """The request as it is sent to one instance."""
-        headers = [*self.headers, *self.add, (b"hydra-path", b"%d" % instance.token)]
+        headers = [*self.headers, *self.add, _path_field(instance.token)]
         if self.key and instance.dialect is Dialect.HYDRA:
             headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
-        target = instance.address.base.encode("latin-1") + self.target
+        base = instance.address.base
+        target = base.encode("latin-1") + self.target if base else self.target
         body = self.body.pieces()
         return UpstreamRequest(
             instance.address, self.method, target, headers, body, self.body.length, timeouts, instance.service
@@ -175,10 +178,14 @@ class Attempts:
 
     async def _usable(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
         """The response when it may be passed on, and is worth it."""
-        problem = check_response(response.status, response.headers)
+        names = field_names(response.headers)
+        problem = check_response(response.status, response.headers, names)
         if problem is not None:
             raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
-        if self._waits_for_body and call.is_harmless and call.method != "HEAD" and _has_length(response):
+        if getattr(response, "is_whole", False):  # our own upstream says so where nothing can break off any more
+            return response
+        has_length = b"content-length" in names.places
+        if self._waits_for_body and has_length and call.is_harmless and call.method != "HEAD":
             return await BegunResponse.wait(response)
         return response
 
@@ -189,18 +196,19 @@ class Attempts:
         return _within(self._timeouts, TRIAL_SECONDS) if is_trial else self._timeouts
 
 
+@lru_cache(1024)
+def _path_field(token: int) -> tuple[bytes, bytes]:
+    return (b"hydra-path", b"%d" % token)
+
+
 def _is_same(instance: ServiceInstance, other: ServiceInstance | None) -> bool:
     return other is not None and instance.token == other.token and instance.service == other.service
 
 
-def _has_length(response: UpstreamResponse) -> bool:
-    return any(name.lower() == b"content-length" for name, _ in response.headers)
-
-
 def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
     """The same timeouts, none of which passes the deadline."""
-    limits = (timeouts.connect, timeouts.first_byte)
-    if all(limit is not None and limit <= seconds for limit in limits):
+    connect, first_byte = timeouts.connect, timeouts.first_byte
+    if connect is not None and connect <= seconds and first_byte is not None and first_byte <= seconds:
         return timeouts
-    connect, first_byte = (seconds if limit is None else min(limit, seconds) for limit in limits)
+    connect, first_byte = (seconds if limit is None else min(limit, seconds) for limit in (connect, first_byte))
     return Timeouts(connect, first_byte, timeouts.idle)

@@ -8,6 +8,7 @@ from asgiref.typing import ASGIReceiveCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
+from hydra_asgi.gateway.lookout import Lookout
 
 __all__ = ["ClientWatch"]
 
@@ -23,10 +24,17 @@ class ClientWatch:
 
     Args:
         receive: the request's channel.
+        lookout: lets the watch begin a moment later, when it has looked twice: nearly every request is over by then,
+            and spares the task that would have to wait.
     """
 
-    def __init__(self, receive: ASGIReceiveCallable) -> None:
+    __slots__ = ("_cancelling", "_failure", "_is_gone", "_is_over", "_lookout", "_owner", "_receive", "_was_seen",
+                 "_watcher")  # fmt: skip
+
+    def __init__(self, receive: ASGIReceiveCallable, lookout: Lookout | None = None) -> None:
         self._receive = receive
+        self._lookout = lookout
+        self._was_seen = False
         self._watcher: asyncio.Task[None] | None = None
         self._is_over = False
         self._is_gone = False
@@ -34,12 +42,24 @@ class ClientWatch:
 
     def begin(self) -> None:
         """Start to wait for the client's leaving; body messages that come are dropped. Only once."""
-        if self._watcher is None and not self._is_over:
+        if self._watcher is not None or self._is_over:
+            return
+        if self._lookout is None:
             self._watcher = asyncio.get_running_loop().create_task(self._watch())
+        else:
+            self._lookout.add(self)
+
+    def look(self, now: float) -> None:
+        """Be seen by the lookout."""
+        if self._was_seen:
+            self._let_go()
+            self.begin()
+        self._was_seen = True
 
     def end(self) -> None:
         """Stop to wait, because the last message is about to be sent: servers call that a leaving, too."""
         self._is_over = True
+        self._let_go()
         if self._watcher is not None:
             self._watcher.cancel()
 
@@ -60,6 +80,11 @@ class ClientWatch:
         was_cancelled_by_us = self._is_gone and self._owner.uncancel() <= self._cancelling
         if was_cancelled_by_us and kind is asyncio.CancelledError:
             raise self._failure or UpstreamError(ErrorKind.CLIENT_GONE, "the client went away") from None
+
+    def _let_go(self) -> None:
+        lookout, self._lookout = self._lookout, None
+        if lookout is not None:
+            lookout.discard(self)
 
     async def _watch(self) -> None:
         try:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
-from hydra_asgi.core.headers.header_fields import field_values
+from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.balance import Group
@@ -25,6 +25,7 @@ from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts
 from hydra_asgi.gateway.client_watch import ClientWatch
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.limits import ServiceLimits
+from hydra_asgi.gateway.lookout import Lookout
 from hydra_asgi.gateway.observation import OnRecord, Progress, Reporter
 from hydra_asgi.gateway.patient_send import PatientSend
 from hydra_asgi.gateway.request_body import RequestBody
@@ -91,6 +92,7 @@ class Forwarder:
             upstream, self._health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
         )
         self._reporter = Reporter(log, on_record)
+        self._lookout = Lookout()
         self._clock = clock
 
     async def __call__(
@@ -127,12 +129,13 @@ class Forwarder:
             return await answer(send, 400, "Not an address", detail, scope=scope)
         progress = Progress(group.service, scope["method"], self._clock())
         try:
-            self._refuse_loops(scope["headers"])
-            watch = ClientWatch(receive)
-            body = RequestBody(scope, receive, watch.begin, self._idle)
+            names = field_names(scope["headers"])
+            self._refuse_loops(scope["headers"], names)
+            watch = ClientWatch(receive, self._lookout)
+            body = RequestBody(scope, receive, watch.begin, self._idle, names)
             async with watch:
                 await body.begin()
-                call = Call(scope["method"], exact, self._headers(scope), add, key, body)
+                call = Call(scope["method"], exact, self._headers(scope, names), add, key, body)
                 is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress)
             if not is_answered and local is not None:
                 await _serve_here(local, scope, body.handed_over(), send, progress)
@@ -148,23 +151,26 @@ class Forwarder:
             self._reporter.tell(progress, scope, self._clock())
         return None
 
-    def _refuse_loops(self, headers: Headers) -> None:
-        if loops(headers, self._pseudonym):
+    def _refuse_loops(self, headers: Headers, names: FieldNames) -> None:
+        places = names.places
+        if b"via" in places and loops(headers, self._pseudonym):
             raise UpstreamError(ErrorKind.LOOP, f"the request passed {self._pseudonym} before")
-        if hops_are_spent(headers):
+        if b"max-forwards" in places and hops_are_spent(headers):
             raise UpstreamError(ErrorKind.LOOP, "Max-Forwards is used up")
 
-    def _headers(self, scope: Mapping[str, Any]) -> Headers:
+    def _headers(self, scope: Mapping[str, Any], names: FieldNames) -> Headers:
         client = scope.get("client")
         peer = str(client[0]) if client else ""
-        hosts = field_values(scope["headers"], b"host")
+        headers = scope["headers"]
+        hosts = names.values(headers, b"host")
         return request_headers(
-            scope["headers"],
+            headers,
             client=peer,
             scheme=scope.get("scheme", "http"),
             host=hosts[0] if hosts else _own_host(scope),
             via=self._via,
             trusted=bool(peer) and self._trusted(peer),
+            names=names,
         )
 
     async def _in_its_place(
@@ -208,13 +214,20 @@ class Forwarder:
                 {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
             )
             progress.status = response.status
-            with PatientSend(send, self._idle) as send_piece:
+            left = _declared(headers) if has_body else None
+            with PatientSend(send, self._idle, self._lookout) as send_piece:
                 async for piece in response.body():
-                    if piece and has_body:
-                        await send_piece(piece)
-                        progress.response_bytes += len(piece)
-                watch.end()
-                await send_piece(b"", more=False)
+                    if not piece or not has_body or left == 0:
+                        continue
+                    if left is not None:
+                        left -= len(piece)
+                    if left == 0:  # with the last byte goes the news that it is the last
+                        watch.end()
+                    await send_piece(piece, more=left != 0)
+                    progress.response_bytes += len(piece)
+                if left != 0 or not progress.response_bytes:
+                    watch.end()
+                    await send_piece(b"", more=False)
         except UpstreamError as error:
             if error.kind is ErrorKind.CLIENT_GONE:
                 raise
@@ -247,6 +260,14 @@ async def _serve_here(
     except Exception:
         progress.status = progress.status or 500  # what the server makes of it
         raise
+
+
+def _declared(headers: Headers) -> int | None:
+    """The length that a response which was checked declares."""
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return None
 
 
 def _own_target(scope: Mapping[str, Any]) -> bytes:

@@ -170,7 +170,10 @@ def _target(addressed: Addressed, raw: bytes, instance: ServiceInstance | None) 
 
 
 def _host(scope: HTTPScope | WebSocketScope) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return value.decode("latin-1")
+    return ""
 
 
 def _with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCallable:

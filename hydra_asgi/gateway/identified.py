@@ -5,10 +5,13 @@ from typing import Any, cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent
 
-from hydra_asgi.core.headers.request_id import answer_with_id, read_request_id, with_request_id
-from hydra_asgi.core.headers.trace_context import sound_trace
+from hydra_asgi.core.headers.header_fields import Fields
+from hydra_asgi.core.headers.request_id import REQUEST_ID, answer_with_id, read_request_id, with_request_id
+from hydra_asgi.core.headers.trace_context import TRACE_NAMES, sound_trace
 
 __all__ = ["Identified"]
+
+_NAMES = TRACE_NAMES | {REQUEST_ID}
 
 Front = Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
@@ -43,21 +46,26 @@ class Identified:
         """Answer one request."""
         self._count()
         headers = [*scope["headers"]]
-        request_id = self._given_id(scope, headers) or self._mint()
-        named = {**scope, "headers": with_request_id(sound_trace(headers), request_id)}
-        await self._front(named, receive, send if scope["type"] != "http" else _answering(send, request_id))
+        if _NAMES.isdisjoint([name for name, _ in headers]):  # as most are
+            request_id = self._mint()
+            headers.append((REQUEST_ID, request_id.encode("ascii")))
+        else:
+            request_id = self._given_id(scope, headers) or self._mint()
+            headers = with_request_id(sound_trace(headers), request_id)
+        named = {**scope, "headers": headers}
+        await self._front(named, receive, _answering(send, request_id) if scope["type"] == "http" else send)
 
-    def _given_id(self, scope: Mapping[str, Any], headers: list[tuple[bytes, bytes]]) -> str:
+    def _given_id(self, scope: Mapping[str, Any], headers: Fields) -> str:
         request_id = read_request_id(headers)
         client = scope.get("client")
         return request_id if request_id and client and self._trusted(str(client[0])) else ""
 
 
 def _answering(send: ASGISendCallable, request_id: str) -> ASGISendCallable:
-    async def send_named(message: ASGISendEvent) -> None:
+    def send_named(message: ASGISendEvent) -> Awaitable[None]:  # no coroutine of its own: there is nothing to await
         if message["type"] == "http.response.start":
             headers = answer_with_id([*message.get("headers", ())], request_id)
             message = cast("ASGISendEvent", {**message, "headers": headers})
-        await send(message)
+        return send(message)
 
     return send_named

@@ -42,7 +42,7 @@ class PageFragments:
         own: the name of the app that owns the page; its tags are asked for as service `""`.
         group: owns the running requests.
         changed: called when a slot got its pieces.
-        on_fallback: told of every fragment that shows its fallback; must not raise.
+        on_fallback: told of every fragment that shows its fallback, of those over a limit once; must not raise.
         on_warning: told what authors and operators should know; must not raise.
     """
 
@@ -72,6 +72,7 @@ class PageFragments:
         self._asked: dict[FragmentSlot, tuple[FragmentAsk, str]] = {}
         self._numbers = count(1)
         self._seen = 0
+        self._limit_told = False
 
     @property
     def is_waiting(self) -> bool:
@@ -137,7 +138,7 @@ class PageFragments:
     def _settle(self, slot: FragmentSlot) -> None:
         self._asked.pop(slot, None)
         try:
-            if slot.cause is not None:
+            if slot.cause is not None and not self._is_told(slot.cause):
                 seconds = max(0.0, self._loop.time() - slot.seen)
                 request_id = read_request_id([*self._page.headers])
                 self._on_fallback(
@@ -146,6 +147,13 @@ class PageFragments:
         finally:  # a page that nobody finishes would be worse than a hook that raises
             slot.pieces = self._fallback(slot) if slot.html is None else [slot.html]
             self._changed()
+
+    def _is_told(self, cause: FragmentCause) -> bool:
+        """Whether this needs no report any more: of thousands of tags over a limit, one says it for its page."""
+        if cause is not FragmentCause.LIMIT:
+            return False
+        told, self._limit_told = self._limit_told, True
+        return told
 
     def _fallback(self, slot: FragmentSlot) -> list[Piece]:
         """The tag's body, composed in its turn: what it asks for is asked for only now."""

@@ -7,7 +7,7 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.headers.header_fields import field_values
+from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.request_check import declared_length
 from hydra_asgi.errors import UpstreamError
 
@@ -25,6 +25,7 @@ class RequestBody:
         receive: the request's channel.
         on_end: called once when the channel is free again, because the body was read or given up.
         idle: seconds that the client may take for its next piece; None waits for ever.
+        names: those of the request's fields, where the caller knows them already.
 
     Attributes:
         length: the declared length of a streamed body in bytes; None when it was not declared.
@@ -38,12 +39,14 @@ class RequestBody:
         receive: ASGIReceiveCallable,
         on_end: Callable[[], None],
         idle: float | None = None,
+        names: FieldNames | None = None,
     ) -> None:
         headers = scope["headers"]
-        self.length = declared_length(headers)
+        places = (names or field_names(headers)).places
+        self.length = declared_length(headers) if b"content-length" in places else None
         self.is_touched = False
         self.taken = 0
-        self._is_streamed = bool(self.length) or bool(field_values(headers, b"transfer-encoding"))
+        self._is_streamed = bool(self.length) or b"transfer-encoding" in places
         self._whole = b"" if scope["method"] in _EXPECTING_A_BODY or self.length == 0 else None
         self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
         self._receive = receive

@@ -14,12 +14,15 @@ from hydra_asgi.errors import UpstreamError
 from hydra_asgi.wire.fragment_answers import MAX_DETAIL, answer_from, checked_answer
 from hydra_asgi.wire.strict_json import dump_json
 
-__all__ = ["LINES_TYPE", "MAX_LINE", "AnswerLines", "answer_line"]
+__all__ = ["LINES_TYPE", "MAX_LINE", "MAX_LINES", "AnswerLines", "answer_line"]
 
 LINES_TYPE = b"application/x-ndjson"
 
 MAX_LINE = 2_097_152
 """Bytes of one line: what a reader holds of an answer that is not complete."""
+
+MAX_LINES = 10_000
+"""Lines of one body, fifty for each question that may be put: megabytes of empty ones would keep the loop busy."""
 
 
 def answer_line(answer: FragmentAnswer) -> bytes:
@@ -37,18 +40,19 @@ class AnswerLines:
     After an error the rest of the body is worthless, the answers that were read before it stand.
     """
 
-    __slots__ = ("_buffer", "_searched")
+    __slots__ = ("_buffer", "_left", "_searched")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
+        self._left = MAX_LINES
 
     def feed(self, data: bytes) -> Iterator[FragmentAnswer]:
         """Take a piece; gives the answers that became complete.
 
         Raises:
             UpstreamError: while iterating: PROTOCOL for a line that is no JSON object, TOO_LARGE for one without an
-                end within `MAX_LINE` bytes.
+                end within `MAX_LINE` bytes, or for too many of them.
         """
         self._buffer += data
         return self._complete()
@@ -66,6 +70,9 @@ class AnswerLines:
                 start = end + 1
                 if len(line) >= MAX_LINE:
                     break
+                self._left -= 1
+                if self._left < 0:
+                    raise UpstreamError(ErrorKind.TOO_LARGE, f"more than {MAX_LINES} lines")
                 if (answer := _read_line(line)) is not None:
                     yield answer
         finally:

@@ -145,7 +145,8 @@ def test_the_world_cannot_make_up_series() -> None:
     """Beyond two hundred pairs of service and version everything is `other`, and adds up."""
     events = [EjectionRecord(f"service{number}", 1, "", 1.0, "") for number in range(MAX_PAIRS + 50)]
     reading = NodeReading("ok", 0.0, {("service0", 1): 1, ("late1", 1): 2, ("late2", 1): 3})
-    scraped = Scraped(*events, reading=reading)
+    scraped = Scraped(*events, forward(), forward(), reading=reading)
+    assert scraped.value("hydra_forwards_total", service="other", version="other", status="2xx") == 2
     assert scraped.value("hydra_ejections_total", service="other", version="other") == 50
     assert scraped.value("hydra_instances", service="other", version="other") == 5
     ejections = [sample for sample in scraped.values() if sample[0] == "hydra_ejections_total"]

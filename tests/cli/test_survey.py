@@ -30,9 +30,7 @@ def test_prefix_overrules() -> None:
 def test_mounted_around() -> None:
     """Options of a middleware around the whole app are used."""
     hydra = Hydra(service="x", prefix="/p")
-    assert lines(survey("x", HydraMiddleware(sample_apps.bare, hydra=hydra), prefix=None)) == [
-        "GET /p/items/{n}"
-    ]
+    assert lines(survey("x", HydraMiddleware(sample_apps.bare, hydra=hydra), prefix=None)) == ["GET /p/items/{n}"]
 
 
 def test_not_mounted() -> None:

@@ -15,9 +15,14 @@ from hydra_asgi import Hydra, HydraMiddleware
 KEY = "site"
 SECRET = "the secret of this site"
 
+waiting: list[Any] = []
+
 
 async def service(scope: Any, receive: Any, send: Any) -> None:
-    """`/orders` echoes, `/orders/stream` ends only with its client, `/orders/slow` takes a second, `/orders/ws` echoes."""
+    """`/orders` echoes, `/orders/stream` ends only with its client, `/orders/slow` takes a second, `/orders/ws` echoes.
+
+    `/orders/waiting` says how many slow requests are there; it is not published.
+    """
     if scope["type"] == "websocket":
         await echo(receive, send)
     elif scope["path"] == "/orders/stream":
@@ -32,7 +37,10 @@ async def service(scope: Any, receive: Any, send: Any) -> None:
             body += message.get("body", b"")
             more = message.get("more_body", False)
         if scope["path"] == "/orders/slow":
+            waiting.append(scope)
             await asyncio.sleep(1)
+        if scope["path"] == "/orders/waiting":
+            body = b"%d" % len(waiting)
         await start(send)
         await send({"type": "http.response.body", "body": body or os.environ["PORT"].encode()})
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,10 +19,12 @@ SERVERS = ("uvicorn", "granian", "hypercorn")
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that nobody listens on now, outside the range from which clients get theirs meanwhile."""
+    for _ in range(200):
+        port = random.randrange(20_000, 32_000)
+        if is_free(port):
+            return port
+    raise AssertionError("no free port")
 
 
 def is_free(port: int) -> bool:
@@ -30,16 +33,15 @@ def is_free(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def wait_until(condition: object, what: str, seconds: float = 15.0) -> None:
-    """Poll `condition()` until it is true; the failure says what was waited for."""
-    assert callable(condition)
+def wait_until(condition: Callable[[], object], what: str | Callable[[], str], seconds: float = 15.0) -> None:
+    """Poll `condition()` until it is true; the failure says what was waited for, as it is known then."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with contextlib.suppress(OSError):
             if condition():
                 return
         time.sleep(0.02)
-    raise AssertionError(f"{what}: not within {seconds} s")
+    raise AssertionError(f"{what() if callable(what) else what}: not within {seconds} s")
 
 
 def server_command(server: str, app: str, port: int, *, lifespan: bool = True) -> list[str]:
@@ -92,14 +94,19 @@ class Process:
                 self.command, cwd=ROOT, env=self._env, stdout=output, stderr=errors, start_new_session=True
             )
         if self.port is not None:
-            wait_until(self.is_listening, f"{self.command} listens on {self.port}\n{self.output}")
+            wait_until(self.is_listening, lambda: f"{self.command} listens on {self.port}\n{self.output}")
         return self
 
     def is_listening(self) -> bool:
-        assert self._child is not None
-        assert self._child.poll() is None, f"{self.command} ended with {self._child.returncode}\n{self.output}"
+        self.check_alive()
         with socket.create_connection(("127.0.0.1", self.port or 0), 0.2):
             return True
+
+    def check_alive(self) -> None:
+        """Fail now, with what the process said, if it has ended."""
+        assert self._child is not None
+        code = self._child.poll()
+        assert code is None, f"{self.command} ended with {code}\n{self.output}\n{self.error_output}"
 
     def kill(self) -> None:
         """SIGKILL to the process and its children: no goodbye to anybody."""
@@ -109,6 +116,16 @@ class Process:
         """SIGTERM, then wait for the end; returns the exit code."""
         assert self._child is not None
         self._child.send_signal(signal.SIGTERM)
+        return self._child.wait(seconds)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process, and go on at once."""
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    def wait(self, seconds: float = 15.0) -> int:
+        """Wait for the end; returns the exit code."""
+        assert self._child is not None
         return self._child.wait(seconds)
 
     def interrupt(self, seconds: float = 15.0) -> int:

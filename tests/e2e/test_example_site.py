@@ -1,6 +1,7 @@
 """`python -m examples`, as a user starts it, and what happens to it."""
 
 import os
+import random
 import re
 import signal
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import Answer, Browser, get
-from tests.e2e.processes import Process, free_port, is_free, wait_until
+from tests.e2e.processes import Process, is_free, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -21,10 +22,10 @@ USERS = 5_000
 
 
 def free_ports() -> int:
-    """A port whose two successors are free as well."""
-    for _ in range(50):
-        first = free_port()
-        if first < 65_000 and is_free(first + 1) and is_free(first + 2):
+    """A port that is free together with its two successors, outside the range of which clients get their ports."""
+    for _ in range(200):
+        first = random.randrange(20_000, 32_000)
+        if all(is_free(port) for port in range(first, first + 3)):
             return first
     raise AssertionError("no three free ports in a row")
 
@@ -40,7 +41,11 @@ class Site:
 
     def start(self) -> None:
         self.process.start()
-        wait_until(lambda: "ready " in self.text, f"the ready line\n{self.text}\n{self.process.error_output}", 30)
+        wait_until(self.is_ready, lambda: f"the ready line\n{self.text}\n{self.process.error_output}", 30)
+
+    def is_ready(self) -> bool:
+        self.process.check_alive()
+        return "ready " in self.text
 
     @property
     def text(self) -> str:
@@ -124,7 +129,7 @@ def test_services_killed_and_started_again(running: Site, tmp_path: Path) -> Non
     command += ["--gateway", f"http://127.0.0.1:{running.port}"]
     again = Process(command, tmp_path / "again", port=port)
     with again:
-        wait_until(lambda: FALLBACK not in running.home().body, f"the content is back\n{again.output}", 2)
+        wait_until(lambda: FALLBACK not in running.home().body, lambda: f"the content is back\n{again.output}", 2)
         assert version_of(get(running.port, "/orders")) == "2"
 
 

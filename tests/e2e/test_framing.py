@@ -6,7 +6,7 @@ a server run at the same time against one node, so an answer that went to the wr
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -796,17 +796,7 @@ def outcomes(request: pytest.FixtureRequest) -> dict[str, BaseException | None]:
         logger.setLevel(logging.NOTSET)
 
 
-OPEN = {"row_18_informed": "informational answers are not counted, only the time for an answer ends them"}
-"""What is known to fail, and why."""
-
-
-def rows() -> Iterator[object]:
-    for name in SCENARIOS:
-        marks = [pytest.mark.xfail(strict=True, reason=OPEN[name])] if name in OPEN else []
-        yield pytest.param(name, marks=marks)
-
-
-@pytest.mark.parametrize("name", list(rows()))
+@pytest.mark.parametrize("name", SCENARIOS)
 def test_row(outcomes: dict[str, BaseException | None], name: str) -> None:
     """Each scenario says in its own words what may happen."""
     failure = outcomes[name]

@@ -1,14 +1,16 @@
 """Processes that come and go while users are there."""
 
-import asyncio
 import contextlib
 import http.client
+import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 import websockets.sync.client as websocket_client
@@ -16,8 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.client import get
 from tests.e2e.lifecycle_app import KEY, SECRET
-from tests.e2e.processes import SERVERS, Process, all_of, free_port, is_free, server_command, wait_until
-from tests.raw_server import raw_server
+from tests.e2e.processes import ROOT, Process, all_of, free_port, server_command, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -39,7 +40,7 @@ def answers(port: int, path: str, status: int = 200) -> bool:
 class Users:
     """Threads that send GETs and POSTs one after another, and note what goes wrong."""
 
-    def __init__(self, port: int, threads: int = 4) -> None:
+    def __init__(self, port: int, threads: int = 3) -> None:
         self.port = port
         self.failed: list[str] = []
         self.answered = 0
@@ -47,7 +48,7 @@ class Users:
         self._is_over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(threads)]
 
-    def __enter__(self) -> "Users":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -77,26 +78,136 @@ class Users:
                 self.failed.append(f"{method}: {response.status} {said[:200]}")
             elif not body:
                 self.served_by.add(said)
-            time.sleep(0.004)
+            time.sleep(0.02)
         connection.close()
 
 
-@pytest.mark.parametrize("server", ["uvicorn", "granian"])
-def test_a_rolling_restart_costs_no_request(tmp_path: Path, server: str) -> None:
-    """Four instances are replaced one after another under load: not one request fails, POSTs included."""
+@pytest.mark.parametrize(("server", "count"), [("uvicorn", 4), ("granian", 2)])
+def test_a_rolling_restart_costs_no_request(tmp_path: Path, server: str, count: int) -> None:
+    """All instances are replaced one after another under load: not one request fails, POSTs included."""
     front = free_port()
     gateway = member(tmp_path, front)
-    old = [member(tmp_path, free_port(), server, gateway=front) for _ in range(4)]
+    old = [member(tmp_path, free_port(), server, gateway=front) for _ in range(count)]
+    new = [member(tmp_path, free_port(), server, gateway=front) for _ in range(count)]
     with contextlib.ExitStack() as stack:
         stack.enter_context(all_of(gateway, *old))
         wait_until(lambda: answers(front, "/orders"), f"the service\n{gateway.output}\n{old[0].output}")
-        users = stack.enter_context(Users(front))
-        wait_until(lambda: len(users.served_by) == 4, "all four serve")
-        for leaving in old:
-            coming = stack.enter_context(member(tmp_path, free_port(), server, gateway=front))
-            wait_until(lambda port=str(coming.port): port in users.served_by, f"the new one serves\n{coming.output}")
-            leaving.terminate()
-        before = users.answered
-        wait_until(lambda: users.answered > before + 100, "load after the last")
+        for process in new:
+            stack.push(process)  # started later, ended in any case
+        with Users(front) as users:
+            wait_until(lambda: len(users.served_by) == count, "all of them serve")
+            for leaving, coming in zip(old, new, strict=True):
+                coming.start()
+                wait_until(lambda port=str(coming.port): port in users.served_by, f"the new serves\n{coming.output}")
+                leaving.signal(signal.SIGTERM)
+            for leaving in old:
+                leaving.wait()
+            before = users.answered
+            wait_until(lambda: users.answered > before + 50, "load after the last")
     assert users.failed == [], gateway.output
-    assert users.answered > 400
+    assert users.answered > 200
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "granian"])
+def test_a_gateway_that_is_told_to_stop(tmp_path: Path, server: str) -> None:
+    """What was begun is finished, WebSockets get 1012, streams go on within the grace period and are then cut off."""
+    front, back = free_port(), free_port()
+    gateway = member(tmp_path, front, server, GRACE="2")
+    service = member(tmp_path, back, gateway=front)
+    slow: list[int] = []
+    with all_of(gateway, service):
+        wait_until(lambda: answers(front, "/orders"), f"the service\n{gateway.output}\n{service.output}")
+        stream = open_stream(front)
+        with websocket_client.connect(f"ws://127.0.0.1:{front}/orders/ws") as client:
+            client.send("hello")
+            assert client.recv(5) == "hello"
+            patient = threading.Thread(target=lambda: slow.append(get(front, "/orders/slow").status))
+            patient.start()
+            wait_until(lambda: get(back, "/orders/waiting").body == "1", "the slow request arrives")
+            began = time.monotonic()
+            gateway.signal(signal.SIGTERM)
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(5)
+        assert time.monotonic() - began < 1
+        patient.join(10)
+        rest, is_whole = read_rest(stream)
+        assert 1.8 < time.monotonic() - began < 4
+        gateway.wait(10)
+        assert time.monotonic() - began < 5
+    assert slow == [200]
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1012
+    assert rest.count(b"tick") > 10
+    assert not is_whole
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "granian"])
+def test_a_service_leaves_the_site_before_it_ends(tmp_path: Path, server: str) -> None:
+    """On SIGTERM its routes are gone at once, and a slow answer that is under way arrives whole.
+
+    Uvicorn is held back until the site knows, so what still comes meanwhile is served.
+    """
+    front, back = free_port(), free_port()
+    gateway, service = member(tmp_path, front), member(tmp_path, back, server, gateway=front)
+    slow: list[int] = []
+    with all_of(gateway, service):
+        wait_until(lambda: answers(front, "/orders"), f"the service\n{gateway.output}\n{service.output}")
+        patient = threading.Thread(target=lambda: slow.append(get(front, "/orders/slow").status))
+        patient.start()
+        wait_until(lambda: get(back, "/orders/waiting").body == "1", "the slow request arrives")
+        service.signal(signal.SIGTERM)
+        wait_until(lambda: answers(front, "/orders", 503), "its routes are gone", 1)
+        if server == "uvicorn":
+            assert get(back, "/orders").status == 200
+            assert get(back, "/h/ready").status == 503
+        patient.join(10)
+        service.wait(10)
+        assert slow == [200]
+
+
+def test_the_drain_command(tmp_path: Path) -> None:
+    """`hydra-asgi drain` takes a node out of the site, waits for what it serves, and then it may be stopped at once."""
+    front, back = free_port(), free_port()
+    gateway, service = member(tmp_path, front), member(tmp_path, back, "hypercorn", gateway=front)
+    slow: list[int] = []
+    with all_of(gateway, service):
+        wait_until(lambda: answers(front, "/orders"), f"the service\n{gateway.output}\n{service.output}")
+        patient = threading.Thread(target=lambda: slow.append(get(front, "/orders/slow").status))
+        patient.start()
+        wait_until(lambda: get(back, "/orders/waiting").body == "1", "the slow request arrives")
+        ended = drain(f"http://127.0.0.1:{back}", SECRET)
+        assert (ended.returncode, ended.stdout) == (0, "drained; no requests are still served\n")
+        patient.join(1)
+        assert slow == [200]
+        assert answers(front, "/orders", 503)
+        assert answers(back, "/h/ready", 503)
+        assert answers(back, "/orders")
+        refused = drain(f"http://127.0.0.1:{back}", "another secret that is long")
+        assert refused.returncode == 2
+        assert "answered 401: the signature was not made with our secret" in refused.stderr
+        assert service.terminate() == 0
+
+
+def drain(url: str, secret: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hydra_asgi", "drain", "--url", url]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "HYDRA_KEY": KEY, "HYDRA_SECRET": secret}
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=30, check=False)
+
+
+def open_stream(port: int) -> socket.socket:
+    """A response that has begun and does not end."""
+    stream = socket.create_connection(("127.0.0.1", port), 10)
+    stream.sendall(b"GET /orders/stream HTTP/1.1\r\nHost: site.test\r\n\r\n")
+    seen = b""
+    while b"tick" not in seen:
+        seen += stream.recv(65536)
+    return stream
+
+
+def read_rest(stream: socket.socket) -> tuple[bytes, bool]:
+    """What comes until the connection ends, and whether the body was ended as a whole one is."""
+    rest = b""
+    with stream, contextlib.suppress(ConnectionResetError):
+        while piece := stream.recv(65536):
+            rest += piece
+    return rest, rest.endswith(b"0\r\n\r\n")

@@ -36,7 +36,7 @@ def test_either_framework_is_the_gateway(tmp_path: Path, server: str, gateway: s
     first = member(tmp_path, gateway, front, server, gateway=None)
     second = member(tmp_path, service, back, server, gateway=front)
     with all_of(first, second):
-        wait_until(lambda: is_whole(front), f"the composed page\n{first.output}\n{second.output}")
+        wait_until(lambda: is_whole(front), lambda: f"the composed page\n{first.output}\n{second.output}")
         page = get(front, "/")
         assert "Checkout is taking a short break" not in page.body
         assert "<m:fragment" not in page.body
@@ -63,7 +63,7 @@ def test_bytes_before_a_tag_leave_at_once(tmp_path: Path, server: str) -> None:
     first = member(tmp_path, "shop", front, server, gateway=None)
     second = member(tmp_path, "orders", back, server, gateway=front, SLEEP_MS="500")
     with all_of(first, second):
-        wait_until(lambda: is_whole(front), f"the composed page\n{first.output}\n{second.output}")
+        wait_until(lambda: is_whole(front), lambda: f"the composed page\n{first.output}\n{second.output}")
         pieces = raw_chunks(front, "/")
         early = b"".join(piece for at, piece in pieces if at < 0.4)
         late = b"".join(piece for at, piece in pieces if at >= 0.4)
@@ -81,7 +81,7 @@ def test_without_lifespan(tmp_path: Path, server: str) -> None:
     second = member(tmp_path, "orders", back, server, gateway=front, lifespan=False)
     with all_of(first, second):
         assert get(back, "/orders").status == 200
-        wait_until(lambda: is_whole(front), f"the composed page\n{first.output}\n{second.output}")
+        wait_until(lambda: is_whole(front), lambda: f"the composed page\n{first.output}\n{second.output}")
 
 
 def test_several_workers_are_one_instance(tmp_path: Path) -> None:
@@ -91,5 +91,5 @@ def test_several_workers_are_one_instance(tmp_path: Path) -> None:
     second = member(tmp_path, "orders", back, "uvicorn", gateway=front)
     second.command += ["--workers", "2"]
     with all_of(first, second):
-        wait_until(lambda: is_whole(front), f"the composed page\n{first.output}\n{second.output}")
+        wait_until(lambda: is_whole(front), lambda: f"the composed page\n{first.output}\n{second.output}")
         assert get(front, "/orders").status == 200

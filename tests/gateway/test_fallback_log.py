@@ -2,8 +2,8 @@
 
 import pytest
 
-from hydra_asgi.core.fragment import FragmentCause
 from hydra_asgi.core.events import Fallback
+from hydra_asgi.core.fragment import FragmentCause
 from hydra_asgi.gateway.fallback_log import log_fallback, log_warning
 
 

@@ -133,7 +133,6 @@ async def test_another_instance_is_asked_when_the_first_cannot_be_reached() -> N
 
 async def test_trouble_after_an_answer_is_that_fragments_own() -> None:
     """One fragment that cannot be fetched any more takes none of the others along."""
-
     gate = asyncio.Event()
 
     async def answer(request: Any) -> FakeResponse:

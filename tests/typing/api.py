@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request as StarletteRequest
 from starlette.testclient import TestClient
 
-from hydra_asgi import ConfigurationError, Hydra, HydraError, HydraMiddleware
+from hydra_asgi import ConfigurationError, Hydra, HydraError, HydraMiddleware, StaticInstance
 from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.core.events import (
     DirectoryRecord,
@@ -60,9 +60,25 @@ hydra = Hydra(
     allow_addresses="10.0.0.0/8",
     trusted=["10.0.0.1"],
     fragment_budget=1.0,
+    config="site.toml",
+    instances=[
+        StaticInstance(service="legacy", url="http://10.0.0.9:8080"),
+        StaticInstance(
+            service="legacy",
+            url="http://10.0.0.10:8080",
+            routes=["/legacy/{rest:path}"],
+            version=2,
+            weight=0.5,
+            health="/ping",
+            compose=True,
+            fragments={"checkout": "/frag/checkout"},
+        ),
+    ],
+    public_control=False,
+    grace=5,
     enabled=True,
     metrics=True,
-    on_event=lambda event: print(event),
+    on_event=lambda event: None,
 )
 hydra = Hydra(gateways="http://a:1,http://b:2", address=8002, weight=10, forward=["X-Tenant"], accept_unsigned="orders")
 hydra = Hydra(upstream=httpx2.AsyncHTTPTransport())
@@ -77,6 +93,7 @@ def with_ports(store: Store, upstream: Upstream, prober: Prober) -> Hydra:
 
 fastapi_app = FastAPI()
 fastapi_app.add_middleware(HydraMiddleware, hydra=hydra)
+gateway_alone = HydraMiddleware(None, hydra=hydra)
 
 quart_app = Quart("orders")
 quart_app.asgi_app = HydraMiddleware(quart_app.asgi_app, hydra=hydra)  # type: ignore[method-assign]  # as Quart wants it

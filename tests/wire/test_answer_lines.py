@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.wire.answer_lines import MAX_LINE, AnswerLines, answer_line
+from hydra_asgi.wire.answer_lines import MAX_LINE, MAX_LINES, AnswerLines, answer_line
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 ANSWERS = st.lists(
@@ -82,6 +82,18 @@ def test_an_endless_line_ends_the_reading(end: bytes) -> None:
     lines = AnswerLines()
     with pytest.raises(UpstreamError) as caught:
         list(lines.feed(b"x" * (MAX_LINE + 1) + end))
+    assert caught.value.kind is ErrorKind.TOO_LARGE
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{}\n"])
+def test_lines_without_end_end_the_reading(line: bytes) -> None:
+    """However little they say, only so many lines are read of one body."""
+    lines = AnswerLines()
+    assert list(lines.feed(line * (MAX_LINES - 1) + answer_line(FragmentAnswer("a", "A")))) == [
+        FragmentAnswer("a", "A")
+    ]
+    with pytest.raises(UpstreamError) as caught:
+        list(lines.feed(line))
     assert caught.value.kind is ErrorKind.TOO_LARGE
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from hydra_asgi.backends.native_upstream.deadline import Deadline
+from hydra_asgi.backends.native_upstream.outbox import Outbox
 from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE, ResponseReader
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
@@ -21,9 +22,6 @@ __all__ = ["Connection"]
 HIGH_WATER: Final = 65_536
 """Bytes of a body that nobody has taken, above which the instance has to wait; the loop reads up to 256 KiB at once."""
 
-CORK_BYTES: Final = 16_384
-"""Small writes are gathered up to here: copying so much costs less than another system call."""
-
 
 class Connection(asyncio.Protocol):
     """A connection, from the moment it is dialled.
@@ -33,6 +31,7 @@ class Connection(asyncio.Protocol):
 
     Attributes:
         reader: what was read; see there.
+        outbox: takes what is written.
         requests: how many were begun on it.
         is_closed: nothing can be sent any more.
     """
@@ -40,13 +39,13 @@ class Connection(asyncio.Protocol):
     def __init__(self, address: Address) -> None:
         self.address = address
         self.reader = ResponseReader()
+        self.outbox = Outbox(asyncio.get_running_loop())
         self.requests = 0
         self.is_closed = False
         self._loop = asyncio.get_running_loop()
         self._deadline = Deadline(self._loop)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._corked = b""
         self._reads = True
         self._writes = True
         self._on_spoiled: Callable[[Connection], None] | None = None
@@ -62,9 +61,8 @@ class Connection(asyncio.Protocol):
             reader.keeps_alive
             and reader.is_complete
             and not self.is_closed
-            and not self._corked
             and self._transport is not None
-            and not self._transport.get_write_buffer_size()
+            and not self.outbox.unsent
         )
 
     def rest(self, seconds: float, on_spoiled: Callable[["Connection"], None]) -> None:
@@ -92,6 +90,7 @@ class Connection(asyncio.Protocol):
         self.is_closed = True
         self.reader.fail(ErrorKind.RESET, "the connection was given up")
         self._on_spoiled = None
+        self.outbox.close()
         self._deadline.close()
         if self._transport is not None:
             self._transport.abort()
@@ -112,28 +111,6 @@ class Connection(asyncio.Protocol):
     def is_full(self) -> bool:
         """The instance takes our bytes slower than they come."""
         return not self._writes
-
-    def write(self, data: bytes) -> None:
-        """Send now, after what was gathered."""
-        transport = self._transport
-        if transport is None or self.is_closed:
-            return
-        if self._corked:
-            corked, self._corked = self._corked, b""
-            if len(data) > CORK_BYTES:
-                transport.write(corked)
-            else:
-                data = corked + data
-        transport.write(data)
-
-    def gather(self, data: bytes) -> None:
-        """Send with what follows in this turn of the loop, or at its end."""
-        if len(self._corked) + len(data) > CORK_BYTES:
-            self.write(data)
-            return
-        if not self._corked:
-            self._loop.call_soon(self._uncork)
-        self._corked += data
 
     async def drain(self, seconds: float | None) -> None:
         """Wait until the instance has taken most of what was written, or has answered already.
@@ -222,6 +199,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self.outbox.open(self._transport)
 
     def data_received(self, data: bytes) -> None:
         if self._on_spoiled is not None:
@@ -239,6 +217,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closed = True
+        self.outbox.close()
         self.reader.end(exc)
         self._spoil()
         self._notify()
@@ -262,13 +241,9 @@ class Connection(asyncio.Protocol):
         if on_spoiled is not None:
             on_spoiled(self)
 
-    def _uncork(self) -> None:
-        if self._corked:
-            self.write(b"")
-
     def _expect_progress(self, seconds: float | None, before: int = -1) -> None:
         """Fail when a whole interval passes in which nothing of the written bytes left."""
-        unsent = cast(asyncio.Transport, self._transport).get_write_buffer_size()
+        unsent = self.outbox.unsent
         if unsent == before:
             self._give_up(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s")
         else:

@@ -52,6 +52,11 @@ class NativeResponse:
             self._rest = reader.take()  # most responses: the connection is free before anybody reads
             self._let_go(connection)
 
+    @property
+    def is_whole(self) -> bool:
+        """All of it has arrived."""
+        return self._connection is None and not self._is_cut
+
     def body(self) -> Self:
         """The body's raw bytes, content coding untouched; only once."""
         return self

@@ -23,11 +23,11 @@ def send_at_once(connection: Connection, request: UpstreamRequest, head: Request
     """Write a request that needs no waiting, as most do. False: nothing was written, `send_in_steps` has to."""
     body = request.body
     if body is None:
-        connection.write(head.wire)
+        connection.outbox.write(head.wire)
         return True
     if head.expects_continue or not isinstance(body, bytes) or len(body) > ONE_WRITE_BYTES:
         return False
-    connection.write(head.wire + body)
+    connection.outbox.write(head.wire + body)
     return True
 
 
@@ -39,14 +39,14 @@ async def send_in_steps(connection: Connection, request: UpstreamRequest, head: 
         Exception: whatever the streamed body raises, as it is.
     """
     body = request.body
-    connection.gather(head.wire)
+    connection.outbox.gather(head.wire)
     if head.expects_continue:
-        connection.write(b"")
+        connection.outbox.write(b"")
         if not await connection.permission(CONTINUE_SECONDS):
             return False
     if body is not None and not isinstance(body, bytes):
         return await _send_stream(connection, request, body)
-    connection.write(body or b"")
+    connection.outbox.write(body or b"")
     await connection.drain(request.timeouts.idle)
     return not connection.is_full
 
@@ -78,16 +78,16 @@ async def _send_pieces(connection: Connection, request: UpstreamRequest, body: A
             continue
         sent += len(piece)
         if length is None:
-            connection.gather(b"%x\r\n%b\r\n" % (len(piece), piece))
+            connection.outbox.gather(b"%x\r\n%b\r\n" % (len(piece), piece))
         elif sent > length:
             await _close(body)
             break
         else:
-            connection.gather(piece)
+            connection.outbox.gather(piece)
         if connection.is_full:
             await connection.drain(request.timeouts.idle)
     if length is None:
-        connection.gather(b"0\r\n\r\n")
+        connection.outbox.gather(b"0\r\n\r\n")
     elif sent != length:
         # Completed or cut, the rest would be read as the next request: the connection is given up.
         words = f"{request.address.netloc}: a request body of {length} bytes that had {sent} so far"

@@ -1,12 +1,14 @@
 """What we say about the client: `X-Forwarded-For`, `-Proto`, `-Host` and `Forwarded` (RFC 7239)."""
 
 import re
+from functools import lru_cache
 
 from hydra_asgi.core.headers.header_fields import Fields
 
 __all__ = ["forwarding_fields"]
 
 _ADDRESS = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
+_MAX_HOST_BYTES = 300  # what is longer is no host, and would only fill the memory
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
@@ -22,15 +24,21 @@ def forwarding_fields(kept: Fields, *, client: str, scheme: str, host: bytes) ->
         scheme: `http` or `https`.
         host: the public host.
     """
+    said = [name for name, _ in kept if name.startswith(b"x-forwarded-")]
+    fields = _about(client, scheme, host) if len(host) <= _MAX_HOST_BYTES else _about.__wrapped__(client, scheme, host)
+    return [pair for pair in fields if pair[0] not in said or pair[0] == b"x-forwarded-for"] if said else [*fields]
+
+
+@lru_cache(1024)
+def _about(client: str, scheme: str, host: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Everything about one hop; remembered, because the same clients come again, and more so the same proxies."""
     address = client if _ADDRESS.fullmatch(client) else "unknown"
-    said = {name for name, _ in kept if name.startswith(b"x-forwarded-")}
-    fields = [(b"x-forwarded-for", address.encode())]
-    if b"x-forwarded-proto" not in said:
-        fields.append((b"x-forwarded-proto", scheme.encode("latin-1")))
-    if b"x-forwarded-host" not in said:
-        fields.append((b"x-forwarded-host", host))
-    fields.append((b"forwarded", _member(address, scheme, host)))
-    return fields
+    return (
+        (b"x-forwarded-for", address.encode()),
+        (b"x-forwarded-proto", scheme.encode("latin-1")),
+        (b"x-forwarded-host", host),
+        (b"forwarded", _member(address, scheme, host)),
+    )
 
 
 def _member(address: str, scheme: str, host: bytes) -> bytes:

@@ -8,6 +8,10 @@ Rules for editors: a name in one of these sets is lower-case; a field that a ser
 gateway belongs into `SPOOFABLE`.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+
+from hydra_asgi.core.headers.field_names import REMEMBERED, FieldNames, field_names
 from hydra_asgi.core.headers.forwarded import forwarding_fields
 from hydra_asgi.core.headers.header_fields import Fields, connection_options, field_values, lowered
 
@@ -68,6 +72,11 @@ _NOT_A_REQUEST_FIELD = HOP_BY_HOP | {b"content-length", b"expect", b"host"}
 _SAID_BY_THE_SERVER = HOP_BY_HOP | {b"date", b"server"}
 # The server in front of the client adds its own, and neither may stand twice (RFC 9110 sections 6.6.1 and 10.2.4).
 
+_OURS = (b"hydra-", b"x-hydra-")
+
+_USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
+"""Whole `Connection` fields that name no field besides one that is hop-by-hop anyway: nearly all of them."""
+
 
 def end_to_end(headers: Fields, drop: frozenset[bytes] = HOP_BY_HOP) -> Fields:
     """The fields that may travel on: without hop-by-hop ones, what `Connection` names, and names of our own.
@@ -83,7 +92,7 @@ def end_to_end(headers: Fields, drop: frozenset[bytes] = HOP_BY_HOP) -> Fields:
     """
     fields = lowered(headers)
     removed = drop | connection_options(fields)
-    return [pair for pair in fields if pair[0] not in removed and not pair[0].startswith((b"hydra-", b"x-hydra-"))]
+    return [pair for pair in fields if pair[0] not in removed and not pair[0].startswith(_OURS)]
 
 
 def request_headers(
@@ -95,6 +104,7 @@ def request_headers(
     via: bytes,
     trusted: bool,
     add: Fields | tuple[tuple[bytes, bytes], ...] = (),
+    names: FieldNames | None = None,
 ) -> Fields:
     """What an instance is sent for the request of a client.
 
@@ -106,17 +116,18 @@ def request_headers(
         via: our own member of the `Via` list, for example `1.1 node-7f`.
         trusted: the peer is a proxy of ours, so what it says about the client is kept and continued.
         add: fields the caller sends on top, for example `hydra-path`; nothing can remove them.
+        names: those of `headers`, where the caller knows them already.
 
     Returns:
         A new list without `content-length` and `transfer-encoding`; the sender frames the body it has.
     """
-    # A name with an underscore reads like its hyphenated twin to many frameworks: `X_Forwarded_For`.
-    kept = [pair for pair in end_to_end(headers, _NOT_A_REQUEST_FIELD) if b"_" not in pair[0]]
-    if not trusted:
-        kept = [pair for pair in kept if pair[0] not in SPOOFABLE and not pair[0].startswith(b"x-forwarded-")]
+    names = names or field_names(headers)
+    kept = _kept(headers, names, _crosses_from_trusted if trusted else _crosses_from_client)
+    if b"max-forwards" in names.places:
+        kept = [_one_hop_less(pair) for pair in kept]
     return [
         (b"host", host),
-        *(_one_hop_less(pair) for pair in kept),
+        *kept,
         *forwarding_fields(kept, client=client, scheme=scheme, host=host),
         (b"via", via),
         *add,
@@ -130,10 +141,43 @@ def response_headers(headers: Fields, *, via: bytes = b"") -> Fields:
         headers: the instance's fields.
         via: our own member of the `Via` list; empty adds none.
     """
-    kept = end_to_end(headers, _SAID_BY_THE_SERVER)
+    kept = _kept(headers, field_names(headers), _crosses_back)
     if via:
         kept.append((b"via", via))
     return kept
+
+
+def _kept(headers: Fields, names: FieldNames, crosses: Callable[[bytes], bool]) -> Fields:
+    """The fields whose names may cross, without those that `Connection` names; a new list with lower-case names."""
+    places = _places(names, crosses)
+    if names.is_lower:
+        kept = [headers[place] for place in places]
+    else:
+        lower = names.lower
+        kept = [(lower[place], headers[place][1]) for place in places]
+    options = [value for value in names.values(headers, b"connection") if value not in _USUAL_OPTIONS]
+    if not options:
+        return kept
+    removed = connection_options([(b"connection", value) for value in options])
+    return [pair for pair in kept if pair[0] not in removed]
+
+
+@lru_cache(4 * REMEMBERED)
+def _places(names: FieldNames, crosses: Callable[[bytes], bool]) -> tuple[int, ...]:
+    return tuple(place for place, name in enumerate(names.lower) if crosses(name))
+
+
+def _crosses_from_trusted(name: bytes) -> bool:
+    # A name with an underscore reads like its hyphenated twin to many frameworks: `X_Forwarded_For`.
+    return name not in _NOT_A_REQUEST_FIELD and not name.startswith(_OURS) and b"_" not in name
+
+
+def _crosses_from_client(name: bytes) -> bool:
+    return _crosses_from_trusted(name) and name not in SPOOFABLE and not name.startswith(b"x-forwarded-")
+
+
+def _crosses_back(name: bytes) -> bool:
+    return name not in _SAID_BY_THE_SERVER and not name.startswith(_OURS)
 
 
 def loops(headers: Fields, pseudonym: str) -> bool:

@@ -7,9 +7,11 @@ that disagree are how requests are smuggled, so what they disagree about goes no
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
-from hydra_asgi.core.headers.header_fields import Fields, field_values, lowered
+from hydra_asgi.core.headers.field_names import FieldNames, field_names
+from hydra_asgi.core.headers.header_fields import Fields, field_values
 
 __all__ = ["MAX_FIELDS", "MAX_FIELD_BYTES", "Problem", "check_request", "check_response", "declared_length"]
 
@@ -19,11 +21,17 @@ MAX_FIELDS = 256
 MAX_FIELD_BYTES = 65536
 """Names and values together; uvicorn and hypercorn stop at the same size."""
 
-_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # RFC 9110 section 5.5: of the controls only the tab is one
+_CONTROLS = bytes([*range(9), *range(10, 32), 127])
+"""What no value may hold; the tab may stand in one (RFC 9110 section 5.5)."""
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
+
+_USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Found in one look; all others are checked."""
+
+_MAX_HOST_BYTES: Final = 270
+"""A name of 253 bytes and a port; longer ones are refused before they could fill the memory for known ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +51,54 @@ class Problem:
 
 def check_request(scope: Mapping[str, Any]) -> Problem | None:
     """Look at an `http` or `websocket` scope; None when nothing speaks against it."""
-    headers = lowered(scope["headers"])
+    headers: Fields = scope["headers"]
+    names = field_names(headers)
     version = str(scope.get("http_version", "1.1"))
     return (
         _method_problem(str(scope.get("method", "GET")))
-        or _size_problem(headers)
-        or _syntax_problem(headers)
-        or _host_problem(field_values(headers, b"host"), version)
-        or _framing_problem(headers, version)
+        or _fields_problem(headers, names)
+        or _host_problem(names.values(headers, b"host"), version)
+        or _framing_problem(headers, names, version)
     )
 
 
-def check_response(status: int, headers: Fields) -> str | None:
-    """Look at the head of an instance's response; one sentence for the log, or None when it may be passed on."""
+def check_response(status: int, headers: Fields, names: FieldNames | None = None) -> str | None:
+    """Look at the head of an instance's response; one sentence for the log, or None when it may be passed on.
+
+    Args:
+        status: of the response.
+        headers: of the response, any case of names.
+        names: those of `headers`, where the caller knows them already.
+    """
     if not 200 <= status <= 599:
         return f"status {status}, which no client of ours asked for"
-    headers = lowered(headers)
-    problem = _size_problem(headers) or _syntax_problem(headers)
+    names = names or field_names(headers)
+    problem = _fields_problem(headers, names)
     if problem is not None:
         return problem.reason
-    lengths = field_values(headers, b"content-length")
-    if lengths and field_values(headers, b"transfer-encoding"):
+    lengths = names.values(headers, b"content-length")
+    if not lengths:
+        return None
+    if b"transfer-encoding" in names.places:
         return "both Content-Length and Transfer-Encoding"
-    return None if declared_length(headers) is not None or not lengths else "a Content-Length that is not one number"
+    return "a Content-Length that is not one number" if _one_length(lengths) is None else None
 
 
 def declared_length(headers: Fields) -> int | None:
     """The one length all `Content-Length` fields agree on; None when there is none or they do not; lower-case names."""
-    lengths = set(field_values(headers, b"content-length"))
-    if len(lengths) != 1:
+    return _one_length(field_values(headers, b"content-length"))
+
+
+def _one_length(values: list[bytes]) -> int | None:
+    if len(values) != 1 and len(set(values)) != 1:
         return None
-    (length,) = lengths
+    length = values[0]
     return int(length) if _LENGTH.fullmatch(length) else None
 
 
 def _method_problem(method: str) -> Problem | None:
+    if method in _USUAL_METHODS:
+        return None
     if not _METHOD.fullmatch(method):
         return Problem(400, "The method is not a token.")
     match method.upper():
@@ -88,20 +109,19 @@ def _method_problem(method: str) -> Problem | None:
     return None
 
 
-def _size_problem(headers: Fields) -> Problem | None:
+def _fields_problem(headers: Fields, names: FieldNames) -> Problem | None:
+    """Too many fields, too large ones, or malformed ones."""
     if len(headers) > MAX_FIELDS:
         return Problem(431, f"There are more than {MAX_FIELDS} header fields.")
-    if sum(len(name) + len(value) for name, value in headers) > MAX_FIELD_BYTES:
+    # All values in one look; the line breaks between them are not theirs.
+    values = b"\n".join([value for _, value in headers])
+    breaks = max(0, len(headers) - 1)
+    if names.size + len(values) - breaks > MAX_FIELD_BYTES:
         return Problem(431, f"The header fields are larger than {MAX_FIELD_BYTES} bytes.")
-    return None
-
-
-def _syntax_problem(headers: Fields) -> Problem | None:
-    for name, value in headers:
-        if not _TOKEN.fullmatch(name):
-            return Problem(400, "A header field's name is not a token.", close=True)
-        if _FORBIDDEN.search(value):
-            return Problem(400, "A header field's value holds a line break or another control character.", close=True)
+    if not names.are_tokens:
+        return Problem(400, "A header field's name is not a token.", close=True)
+    if len(values) - len(values.translate(None, _CONTROLS)) != breaks:
+        return Problem(400, "A header field's value holds a line break or another control character.", close=True)
     return None
 
 
@@ -110,17 +130,23 @@ def _host_problem(hosts: list[bytes], version: str) -> Problem | None:
         return None if version == "1.0" else Problem(400, "There is no Host.", close=True)
     if len(hosts) > 1:
         return Problem(400, "There is more than one Host.", close=True)
-    found = _HOST.fullmatch(hosts[0])
-    if found is None or int(found[1] or 0) > 65535:
+    (host,) = hosts
+    if len(host) > _MAX_HOST_BYTES or not _is_host(host):
         return Problem(400, "The Host is not a name or an address with an optional port.")
     return None
 
 
-def _framing_problem(headers: Fields, version: str) -> Problem | None:
+@lru_cache(1024)
+def _is_host(host: bytes) -> bool:
+    found = _HOST.fullmatch(host)
+    return found is not None and int(found[1] or 0) <= 65535
+
+
+def _framing_problem(headers: Fields, names: FieldNames, version: str) -> Problem | None:
     """RFC 9112 section 6.3: what does not name one framing is refused, and the connection is not used again."""
-    lengths = field_values(headers, b"content-length")
-    codings = field_values(headers, b"transfer-encoding")
-    if lengths and declared_length(headers) is None:
+    lengths = names.values(headers, b"content-length")
+    codings = names.values(headers, b"transfer-encoding")
+    if lengths and _one_length(lengths) is None:
         return Problem(400, "The Content-Length is not one number.", close=True)
     if not codings:
         return None

@@ -11,6 +11,7 @@ from hydra_asgi.core.headers.header_fields import Fields, field_values
 __all__ = ["REQUEST_ID", "answer_with_id", "read_request_id", "with_request_id"]
 
 REQUEST_ID = b"x-request-id"
+_LENGTH = len(REQUEST_ID)
 
 _ID = re.compile(rb"[A-Za-z0-9._:@+/=~-]{1,128}")
 """UUIDs, ULIDs, hexadecimal and base64 names, and pairs of such; what is longer names nothing."""
@@ -31,6 +32,7 @@ def with_request_id(headers: Fields, request_id: str) -> Fields:
 
 def answer_with_id(headers: Fields, request_id: str) -> Fields:
     """A response's fields with the id, unless the response names one itself. Any case of names."""
-    if any(name.lower() == REQUEST_ID for name, _ in headers):
-        return headers
+    for name, _ in headers:
+        if len(name) == _LENGTH and name.lower() == REQUEST_ID:
+            return headers
     return [*headers, (REQUEST_ID, request_id.encode("ascii"))]

@@ -11,7 +11,7 @@ from typing import Final
 
 from hydra_asgi.core.headers.header_fields import Fields, field_values
 
-__all__ = ["MAX_BYTES", "TraceContext", "read_trace", "sound_trace", "trace_fields", "with_trace"]
+__all__ = ["MAX_BYTES", "TRACE_NAMES", "TraceContext", "read_trace", "sound_trace", "trace_fields", "with_trace"]
 
 MAX_BYTES: Final = 512
 """Of either field. What every participant should be able to carry (Trace Context, section 3.3.1.5)."""
@@ -19,7 +19,7 @@ MAX_BYTES: Final = 512
 _KNOWN_FLAGS: Final = 3  # sampled, and random since level 2; the others must be sent as zero (section 3.2.2.5)
 _MAX_MEMBERS: Final = 32  # section 3.3.1.1
 
-_TRACE_NAMES = frozenset({b"traceparent", b"tracestate"})
+TRACE_NAMES = frozenset({b"traceparent", b"tracestate"})
 _PARENT = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-[\x21-\x7e]*)?")
 _MEMBER = re.compile(
     rb"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
@@ -75,13 +75,13 @@ def trace_fields(trace: TraceContext) -> Fields:
 
 def with_trace(headers: Fields, trace: TraceContext | None) -> Fields:
     """A new list with this context in the place of any other; None leaves none. Lower-case names."""
-    kept = [pair for pair in headers if pair[0] not in _TRACE_NAMES]
+    kept = [pair for pair in headers if pair[0] not in TRACE_NAMES]
     return kept if trace is None else [*kept, *trace_fields(trace)]
 
 
 def sound_trace(headers: Fields) -> Fields:
     """The fields with a sound context or none; the same list where nothing has to change. Lower-case names."""
-    names = [name for name, _ in headers if name in _TRACE_NAMES]
+    names = [name for name, _ in headers if name in TRACE_NAMES]
     if not names:
         return headers
     trace = read_trace(headers)

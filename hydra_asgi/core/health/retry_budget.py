@@ -50,8 +50,8 @@ class RetryBudget:
         return True
 
     def _drifted(self, now: float) -> float:
-        passed = max(0.0, now - self._at)
-        return FLOOR + (self._left - FLOOR) * exp(-passed / MEMORY_SECONDS)
+        passed = now - self._at
+        return FLOOR + (self._left - FLOOR) * (exp(-passed / MEMORY_SECONDS) if passed > 0 else 1.0)
 
 
 class RetryBudgets:

@@ -17,7 +17,10 @@ def quoted(path: str) -> bytes:
 
 def own_path(scope: Mapping[str, Any]) -> str:
     """The decoded path."""
-    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    path, root = str(scope["path"]), scope.get("root_path", "")
+    if not root:
+        return path
+    root = str(root).rstrip("/")
     if root and (path == root or path.startswith(f"{root}/")):
         return path[len(root) :]
     return path
@@ -28,7 +31,9 @@ def own_raw_path(scope: Mapping[str, Any]) -> bytes:
     raw, root = scope.get("raw_path"), str(scope.get("root_path", "")).rstrip("/")
     if not raw:
         return quoted(own_path(scope))
+    if not root:
+        return bytes(raw)
     encoded = quoted(root)
-    if encoded and (raw == encoded or raw.startswith(encoded + b"/")):
+    if raw == encoded or raw.startswith(encoded + b"/"):
         return bytes(raw[len(encoded) :])
     return bytes(raw)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.backends.native_upstream.connection import CORK_BYTES, HIGH_WATER, Connection
+from hydra_asgi.backends.native_upstream.connection import HIGH_WATER, Connection
 from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
@@ -156,43 +156,6 @@ async def test_a_paused_connection_that_is_closed_stays_paused() -> None:
     assert (await failure_of(connection.piece(None))).kind is ErrorKind.RESET
 
 
-async def test_what_is_gathered_leaves_in_one_write() -> None:
-    """Small pieces of one turn of the loop share a system call."""
-    connection, transport = connected()
-    connection.gather(b"a")
-    connection.gather(b"b")
-    assert transport.writes == []
-    await asyncio.sleep(0)
-    connection.gather(b"c")
-    connection.write(b"d")
-    connection.write(b"e")
-    await asyncio.sleep(0)
-    assert transport.writes == [b"ab", b"cd", b"e"]
-
-
-async def test_large_pieces_are_not_copied() -> None:
-    """What is too large to gather leaves at once, behind what was gathered."""
-    connection, transport = connected()
-    connection.gather(b"a")
-    connection.gather(b"x" * CORK_BYTES)
-    connection.gather(b"b")
-    connection.write(b"y" * (CORK_BYTES + 1))
-    assert transport.writes == [b"a" + b"x" * CORK_BYTES, b"b", b"y" * (CORK_BYTES + 1)]
-
-
-async def test_nothing_is_written_to_a_closed_connection() -> None:
-    """Neither before there is one nor after."""
-    never = Connection(ADDRESS)
-    never.write(b"x")
-    never.abort()
-    connection, transport = connected()
-    connection.gather(b"x")
-    connection.abort()
-    connection.write(b"y")
-    await asyncio.sleep(0)
-    assert transport.writes == []
-
-
 async def test_a_slow_instance_stops_the_writer() -> None:
     """`drain` waits while the instance takes nothing, and goes on when it does."""
     connection, _ = connected()
@@ -255,6 +218,7 @@ async def test_when_another_request_may_follow() -> None:
     """Everything owed is there, everything of ours is out, and nobody has closed."""
     fresh = Connection(ADDRESS)
     assert not fresh.is_reusable
+    fresh.abort()
     connection, transport = connected()
     assert not connection.is_reusable
     connection.data_received(OK)
@@ -262,9 +226,9 @@ async def test_when_another_request_may_follow() -> None:
     transport.unsent = 1
     assert not connection.is_reusable
     transport.unsent = 0
-    connection.gather(b"x")
+    connection.outbox.gather(b"x")
     assert not connection.is_reusable
-    connection.write(b"")
+    connection.outbox.write(b"")
     connection.eof_received()
     assert not connection.is_reusable
 

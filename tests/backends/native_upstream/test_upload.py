@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.backends.native_upstream.connection import CORK_BYTES, Connection
+from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES
 from hydra_asgi.backends.native_upstream.request_head import write_head
 from hydra_asgi.backends.native_upstream.upload import ONE_WRITE_BYTES, send_at_once, send_in_steps
 from hydra_asgi.core.error_kind import ErrorKind

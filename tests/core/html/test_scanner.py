@@ -429,12 +429,15 @@ def test_cost_grows_with_the_bytes(small: bytes, count: int) -> None:
     """Many tags, comments or quotes take time that grows with their number, not with its square."""
 
     def seconds(times: int) -> float:
-        started = time.process_time()
-        scan(small * times)
-        return time.process_time() - started
+        def once() -> float:
+            started = time.process_time()
+            scan(small * times)
+            return time.process_time() - started
+
+        return min(once() for _ in range(3))  # the machine is shared, and the collector has its own moments
 
     seconds(100)
-    assert seconds(count) < 25 * max(seconds(count // 10), 0.002)
+    assert seconds(count) < 40 * max(seconds(count // 10), 0.002)
 
 
 @pytest.mark.parametrize(

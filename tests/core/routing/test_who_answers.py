@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
-from hydra_asgi.core.instance import Address, Revision, Route, RouteKind, ServiceInstance, Snapshot
+from hydra_asgi.core.instance import Address, Dialect, Revision, Route, RouteKind, ServiceInstance, Snapshot
 from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
 
 KEY = "a-user"
@@ -49,6 +49,16 @@ def test_older_registration_wins_over_our_own_route() -> None:
     """The mounted app has no privilege: the older service answers a route that both declare."""
     older = instance("orders", 2, "/products/{id}", order=0)
     assert isinstance(ask(directory(SHOP, older), "/products/7"), Forward)
+
+
+def test_plain_instances_have_no_addresses() -> None:
+    """Who speaks nothing but HTTP has files under its service's name only where its routes say so."""
+    plain = instance("legacy", 2, "/legacy/static/{rest:path}", dialect=Dialect.PLAIN)
+    decision = ask(directory(SHOP, plain), "/legacy/static/app.css")
+    assert isinstance(decision, Forward)
+    assert decision.addressed is Addressed.NOTHING
+    silent = instance("legacy", 2, "/legacy", dialect=Dialect.PLAIN)
+    assert ask(directory(SHOP, silent), "/legacy/static/app.css") == Local(known=False)
 
 
 def test_other_version_of_our_own_service() -> None:

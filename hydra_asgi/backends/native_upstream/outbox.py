@@ -1,0 +1,60 @@
+"""What leaves on one connection: small writes of one turn of the loop share a system call, and order is kept."""
+
+import asyncio
+from typing import Final
+
+__all__ = ["CORK_BYTES", "Outbox"]
+
+CORK_BYTES: Final = 16_384
+"""Small writes are gathered up to here: copying so much costs less than another system call."""
+
+
+class Outbox:
+    """The writing half of a connection. Before `open` and after `close` it swallows what it is given."""
+
+    __slots__ = ("_gathered", "_loop", "_transport")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._gathered = b""
+
+    def open(self, transport: asyncio.Transport) -> None:
+        """Send to this transport from now on."""
+        self._transport = transport
+
+    def close(self) -> None:
+        """Send no more."""
+        self._transport = None
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the system has not taken yet."""
+        buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return len(self._gathered) + buffered
+
+    def write(self, data: bytes) -> None:
+        """Send now, behind what was gathered."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._gathered:
+            gathered, self._gathered = self._gathered, b""
+            if len(data) > CORK_BYTES:
+                transport.write(gathered)
+            else:
+                data = gathered + data
+        transport.write(data)
+
+    def gather(self, data: bytes) -> None:
+        """Send with what follows in this turn of the loop, or at its end."""
+        if len(self._gathered) + len(data) > CORK_BYTES:
+            self.write(data)
+            return
+        if not self._gathered:
+            self._loop.call_soon(self._flush)
+        self._gathered += data
+
+    def _flush(self) -> None:
+        if self._gathered:
+            self.write(b"")
