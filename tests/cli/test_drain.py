@@ -41,7 +41,7 @@ def node(*replies: Reply) -> Iterator[tuple[str, list[Any]]]:
             self.end_headers()
             self.wfile.write(text)
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_message(self, *arguments: object) -> None:
             """Nobody reads it."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -92,8 +92,7 @@ def paths(data: bytes) -> None:
     """A path is split or refused; what is split never holds a dot segment or a control character."""
     try:
         segments = split_raw_path(data)
-    except PathError as error:
-        assert error.status in (400, 414)
+    except PathError:
         return
     assert data.startswith(b"/")
     for segment in segments:
