@@ -328,7 +328,8 @@ class _Assembly:
         return tuple(registrars)
 
     def _is_trusted(self, ip: str) -> bool:
-        return _is_in(self.options.trusted, ip)
+        networks = self.options.trusted
+        return bool(networks) and _is_in(networks, ip)
 
     def _sockets(self, directory: Directory) -> WebSocketForwarder:
         return WebSocketForwarder(
@@ -376,12 +377,8 @@ def _service_front(mounted: MountedApp) -> Front:
     return serve
 
 
-def _is_in(networks: tuple[Network, ...], ip: str) -> bool:
-    return bool(networks) and _is_one_of(networks, ip)
-
-
 @lru_cache(1024)  # proxies that are trusted send many requests each
-def _is_one_of(networks: tuple[Network, ...], ip: str) -> bool:
+def _is_in(networks: tuple[Network, ...], ip: str) -> bool:
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:

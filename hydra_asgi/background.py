@@ -64,11 +64,17 @@ class Background:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is started, and in the running loop."""
-        try:
-            return self.is_started and asyncio.get_running_loop() is self.loop
-        except RuntimeError:
+        """Whether it is started, and in the running loop.
+
+        A thread without a loop is one of the app's own: frameworks run plain functions in a pool, and those ask for
+        the overview too.
+        """
+        if not self.is_started or self.loop.is_closed():
             return False
+        try:
+            return asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            return True
 
     async def start(self) -> None:
         """Start, once; whoever calls meanwhile waits until it is done.

@@ -872,3 +872,24 @@ async def test_on_a_stage() -> None:
         assert (hydra.running, hydra.options) == (parts, options)
         assert hydra.instance.address.port == 0
         assert (await running.get("/guest")).status == 503
+
+
+async def test_plain_functions_in_threads_see_the_site() -> None:
+    """A framework runs plain functions in a thread; the overview and the state are the same there."""
+
+    def make(hydra: Hydra) -> FastAPI:
+        app = FastAPI()
+
+        @app.get("/page")
+        @hydra.menu("main", label="Page")
+        def page() -> list[str]:
+            return [hydra.state, *(entry.label for entry in hydra.overview.menu("main"))]
+
+        app.add_middleware(HydraMiddleware, hydra=hydra)
+        return app
+
+    async with Running(make) as running:
+        await running.site.refresh()
+        state, *labels = json.loads((await running.get("/page")).body)
+        assert labels == ["Page"]
+        assert state in ("starting", "registered")

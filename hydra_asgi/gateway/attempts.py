@@ -41,7 +41,7 @@ _MAYBE_SEEN = frozenset({ErrorKind.RESET, ErrorKind.FIRST_BYTE_TIMEOUT})
 """Failures after which the instance may have worked on the request, but has not answered a byte."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen only because making one would take three times as long
 class Call:
     """One client's request, in what does not change between attempts."""
 
@@ -165,16 +165,23 @@ class Attempts:
     async def _attempt(self, call: Call, group: Group, instance: ServiceInstance, ends: float) -> UpstreamResponse:
         timeouts = _within(self._patience(call, group, instance), ends - self._clock())
         response = await self._health.send(self._upstream, instance, call.request_to(instance, timeouts))
+        if getattr(response, "is_sound", False):
+            usable = response
+        else:
+            usable = await self._checked(call, instance, response)
+        if not instance.active:
+            self._vouch(instance.token)
+        return usable
+
+    async def _checked(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
+        """The response, after a look at it; given up when it may not be passed on."""
         try:
-            usable = await self._usable(call, instance, response)
+            return await self._usable(call, instance, response)
         except BaseException as error:
             if isinstance(error, UpstreamError):
                 self._health.broke_off(instance, error.kind)
             async with response:
                 raise
-        if not instance.active:
-            self._vouch(instance.token)
-        return usable
 
     async def _usable(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
         """The response when it may be passed on, and is worth it."""
@@ -182,8 +189,6 @@ class Attempts:
         problem = check_response(response.status, response.headers, names)
         if problem is not None:
             raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
-        if getattr(response, "is_whole", False):  # our own upstream says so where nothing can break off any more
-            return response
         has_length = b"content-length" in names.places
         if self._waits_for_body and has_length and call.is_harmless and call.method != "HEAD":
             return await BegunResponse.wait(response)

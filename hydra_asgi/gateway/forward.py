@@ -134,7 +134,8 @@ class Forwarder:
             watch = ClientWatch(receive, self._lookout)
             body = RequestBody(scope, receive, watch.begin, self._idle, names)
             async with watch:
-                await body.begin()
+                if not body.has_begun():
+                    await body.begin()
                 call = Call(scope["method"], exact, self._headers(scope, names), add, key, body)
                 is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress)
             if not is_answered and local is not None:
@@ -184,7 +185,8 @@ class Forwarder:
         progress: Progress,
     ) -> bool:
         """Forward the request while it has a place; False when it is the turn of the node's own instance."""
-        await self._limits.enter(group.service)
+        if not self._limits.take(group.service):
+            await self._limits.enter(group.service)
         try:
             own = None if local is None else local[0]
             response = await self._attempts.first_answer(call, group, progress, own)

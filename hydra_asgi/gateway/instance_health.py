@@ -77,6 +77,8 @@ class InstanceHealth:
 
     def is_trial(self, group: Group, instance: ServiceInstance) -> bool:
         """Whether asking this instance only finds out how it is, while another one of the group is well."""
+        if len(group.instances) == 1:
+            return False
         now = self._clock()
         if not self._outliers.is_doubted(_key(instance), now):
             return False

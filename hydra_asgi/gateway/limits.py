@@ -57,6 +57,10 @@ class ServiceLimits:
         """How many requests to a service wait for a place now."""
         return self._places.waiting(service)
 
+    def take(self, service: str) -> bool:
+        """Take a place if there is one, which has to be given back by `leave`; False: `enter` waits for one."""
+        return self._places.take(service)
+
     async def enter(self, service: str) -> None:
         """Take a place; it has to be given back by `leave`.
 

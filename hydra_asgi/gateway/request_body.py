@@ -56,12 +56,20 @@ class RequestBody:
 
     async def begin(self) -> None:
         """Find out whether there is a body. Only HTTP/2 and later need to look: a stream may end with its headers."""
-        if self._is_open:
+        if not self.has_begun():
             await self._look()
+            self.has_begun()
+
+    def has_begun(self) -> bool:
+        """Do what `begin` does where nothing has to be awaited for that; False: something has to."""
+        if self._is_open:
+            return False
         if not self._is_streamed:
             self._on_end()
+        return True
 
     async def _look(self) -> None:
+        self._is_open = False
         message = await self._next()
         if message.get("more_body", False):
             self._first = message

@@ -16,20 +16,20 @@ KEY = "site"
 SECRET = "the secret of this site"
 
 waiting: list[Any] = []
+streaming: set[asyncio.Task[None]] = set()
 
 
 async def service(scope: Any, receive: Any, send: Any) -> None:
     """`/orders` echoes, `/orders/stream` ends only with its client, `/orders/slow` takes a second, `/orders/ws` echoes.
 
-    `/orders/waiting` says how many slow requests are there; it is not published.
+    `/orders/waiting` says how many slow requests have come, `/orders/streaming` how many streams are open; neither is
+    published.
     """
     if scope["type"] == "websocket":
         await echo(receive, send)
     elif scope["path"] == "/orders/stream":
         await start(send)
-        while True:
-            await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
-            await asyncio.sleep(0.05)
+        await stream(receive, send)
     else:
         body, more = b"", True
         while more:
@@ -41,8 +41,24 @@ async def service(scope: Any, receive: Any, send: Any) -> None:
             await asyncio.sleep(1)
         if scope["path"] == "/orders/waiting":
             body = b"%d" % len(waiting)
+        if scope["path"] == "/orders/streaming":
+            body = b"%d" % len(streaming)
         await start(send)
         await send({"type": "http.response.body", "body": body or os.environ["PORT"].encode()})
+
+
+async def stream(receive: Any, send: Any) -> None:
+    client = asyncio.create_task(gone(receive))
+    streaming.add(client)
+    while not client.done():
+        await send({"type": "http.response.body", "body": b"tick\n", "more_body": True})
+        await asyncio.wait([client], timeout=0.05)
+    streaming.discard(client)
+
+
+async def gone(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def echo(receive: Any, send: Any) -> None:

@@ -188,6 +188,43 @@ def test_the_drain_command(tmp_path: Path) -> None:
         assert service.terminate() == 0
 
 
+def test_a_killed_gateway_is_noticed(tmp_path: Path) -> None:
+    """When a gateway is gone without a word, a service sees the clients of its streams leave, and joins the next."""
+    front, back = free_port(), free_port()
+    gateway, service = member(tmp_path, front), member(tmp_path, back, gateway=front)
+    with all_of(gateway, service):
+        wait_until(lambda: answers(front, "/orders"), f"the service\n{gateway.output}\n{service.output}")
+        with open_stream(front):
+            assert get(back, "/orders/streaming").body == "1"
+            gateway.kill()
+            wait_until(lambda: get(back, "/orders/streaming").body == "0", "the stream ends", 1)
+        gateway.start()
+        wait_until(lambda: answers(front, "/orders"), f"the service is back\n{gateway.output}\n{service.output}", 6)
+
+
+def test_a_gateway_without_file_descriptors(tmp_path: Path) -> None:
+    """More clients than descriptors get 503, or are hung up on where nothing is left; then all is as before."""
+    front, back = free_port(), free_port()
+    config = tmp_path / "site.toml"
+    config.write_text(
+        f'[[instances]]\nservice = "orders"\nurl = "http://127.0.0.1:{back}"\nroutes = ["/orders", "/orders/slow"]\n'
+    )
+    command = f"{sys.executable} -m hydra_asgi gateway --port {front} --config {config} --limit-concurrency 100"
+    gateway = Process(["bash", "-c", f"ulimit -n 256; exec {command}"], tmp_path / "gateway.log", port=front)
+    service = member(tmp_path, back, gateway=front)  # it is not let in, as there is no key, and serves all the same
+    with all_of(service, gateway):
+        assert get(front, "/orders").status == 200
+        with contextlib.ExitStack() as many:
+            clients = [many.enter_context(socket.create_connection(("127.0.0.1", front), 10)) for _ in range(400)]
+            for client in clients:
+                client.sendall(b"GET /orders HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")
+            said = [client.recv(65536)[:12] for client in clients]
+        assert b"HTTP/1.1 503" in said
+        assert set(said) <= {b"HTTP/1.1 200", b"HTTP/1.1 503", b""}
+        wait_until(lambda: answers(front, "/orders"), f"it recovers\n{gateway.output}")
+        assert gateway.terminate() == 0
+
+
 def drain(url: str, secret: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hydra_asgi", "drain", "--url", url]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HYDRA_KEY": KEY, "HYDRA_SECRET": secret}

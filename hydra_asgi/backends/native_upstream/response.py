@@ -53,9 +53,9 @@ class NativeResponse:
             self._let_go(connection)
 
     @property
-    def is_whole(self) -> bool:
-        """All of it has arrived."""
-        return self._connection is None and not self._is_cut
+    def is_sound(self) -> bool:
+        """All of it has arrived, and its head was checked: it can be passed on without another look."""
+        return self._connection is None and self.status >= 200
 
     def body(self) -> Self:
         """The body's raw bytes, content coding untouched; only once."""

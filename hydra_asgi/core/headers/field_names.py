@@ -33,6 +33,7 @@ class FieldNames:
         size: bytes of all names together.
         are_tokens: each is a token (RFC 9110 section 5.1).
         places: name -> where it stands in `lower`.
+        has_framing: one of them says where the message ends.
     """
 
     lower: tuple[bytes, ...]
@@ -40,6 +41,7 @@ class FieldNames:
     size: int
     are_tokens: bool
     places: Mapping[bytes, tuple[int, ...]]
+    has_framing: bool
 
     def values(self, headers: Fields, name: bytes) -> list[bytes]:
         """Every value of a field, in order; `headers` are those that these names are of."""
@@ -76,4 +78,5 @@ def _read(names: list[bytes]) -> FieldNames:
         sum(map(len, names)),
         are_tokens and not has_breaks,
         {name: tuple(found) for name, found in places.items()},
+        b"content-length" in places or b"transfer-encoding" in places,
     )

@@ -8,6 +8,7 @@ from hydra_asgi.core.headers.header_fields import Fields
 __all__ = ["forwarding_fields"]
 
 _ADDRESS = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
+_SAID_ONCE = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
 _MAX_HOST_BYTES = 300  # what is longer is no host, and would only fill the memory
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -24,9 +25,9 @@ def forwarding_fields(kept: Fields, *, client: str, scheme: str, host: bytes) ->
         scheme: `http` or `https`.
         host: the public host.
     """
-    said = [name for name, _ in kept if name.startswith(b"x-forwarded-")]
-    fields = _about(client, scheme, host) if len(host) <= _MAX_HOST_BYTES else _about.__wrapped__(client, scheme, host)
-    return [pair for pair in fields if pair[0] not in said or pair[0] == b"x-forwarded-for"] if said else [*fields]
+    about = _about(client, scheme, host) if len(host) <= _MAX_HOST_BYTES else _about.__wrapped__(client, scheme, host)
+    said = {name for name, _ in kept}
+    return [pair for pair in about if pair[0] not in _SAID_ONCE or pair[0] not in said]
 
 
 @lru_cache(1024)

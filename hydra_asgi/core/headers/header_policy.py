@@ -155,6 +155,8 @@ def _kept(headers: Fields, names: FieldNames, crosses: Callable[[bytes], bool]) 
     else:
         lower = names.lower
         kept = [(lower[place], headers[place][1]) for place in places]
+    if b"connection" not in names.places:
+        return kept
     options = [value for value in names.values(headers, b"connection") if value not in _USUAL_OPTIONS]
     if not options:
         return kept

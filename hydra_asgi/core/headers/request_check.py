@@ -53,12 +53,12 @@ def check_request(scope: Mapping[str, Any]) -> Problem | None:
     """Look at an `http` or `websocket` scope; None when nothing speaks against it."""
     headers: Fields = scope["headers"]
     names = field_names(headers)
-    version = str(scope.get("http_version", "1.1"))
+    method = scope.get("method", "GET")
     return (
-        _method_problem(str(scope.get("method", "GET")))
+        (None if method in _USUAL_METHODS else _method_problem(str(method)))
         or _fields_problem(headers, names)
-        or _host_problem(names.values(headers, b"host"), version)
-        or _framing_problem(headers, names, version)
+        or _host_problem(names.values(headers, b"host"), scope)
+        or (_framing_problem(headers, names, _version(scope)) if names.has_framing else None)
     )
 
 
@@ -97,8 +97,6 @@ def _one_length(values: list[bytes]) -> int | None:
 
 
 def _method_problem(method: str) -> Problem | None:
-    if method in _USUAL_METHODS:
-        return None
     if not _METHOD.fullmatch(method):
         return Problem(400, "The method is not a token.")
     match method.upper():
@@ -125,9 +123,13 @@ def _fields_problem(headers: Fields, names: FieldNames) -> Problem | None:
     return None
 
 
-def _host_problem(hosts: list[bytes], version: str) -> Problem | None:
+def _version(scope: Mapping[str, Any]) -> str:
+    return str(scope.get("http_version", "1.1"))
+
+
+def _host_problem(hosts: list[bytes], scope: Mapping[str, Any]) -> Problem | None:
     if not hosts:
-        return None if version == "1.0" else Problem(400, "There is no Host.", close=True)
+        return None if _version(scope) == "1.0" else Problem(400, "There is no Host.", close=True)
     if len(hosts) > 1:
         return Problem(400, "There is more than one Host.", close=True)
     (host,) = hosts
