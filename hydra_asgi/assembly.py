@@ -4,7 +4,7 @@ import ipaddress
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,7 @@ from hydra_asgi.core.directory.lease_times import BEAT_SECONDS
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragments.fragment_lending import allowed_names
 from hydra_asgi.core.routing.weight_key import read_key
-from hydra_asgi.gateway.compose import Composer
+from hydra_asgi.gateway.compose import Composer, Fallback
 from hydra_asgi.gateway.directory import Directory
 from hydra_asgi.gateway.fallback_log import log_warning
 from hydra_asgi.gateway.forward import Forwarder
@@ -234,11 +234,14 @@ class _Assembly:
     def _statics(self, instances: Sequence[Tended]) -> StaticInstances:
         return StaticInstances(self.store, self.upstream, self.prober, instances)
 
-    def _composer(self, source: FragmentSource) -> Composer:
+    def _composer(self, source: FragmentSource, service: str = "") -> Composer:
+        def fell_back(fallback: Fallback) -> None:
+            self.observing.fell_back(replace(fallback, service=fallback.service or service))
+
         return Composer(
             source,
             budget=self.options.fragment_budget,
-            on_fallback=self.observing.fell_back,
+            on_fallback=fell_back if service else self.observing.fell_back,
             on_warning=log_warning,
         )
 

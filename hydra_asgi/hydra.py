@@ -305,7 +305,7 @@ class Hydra:
         if not self._own.has_met_request:
             self.learn(cast("dict[str, Any]", scope))
         run = self._live or await self._started()
-        if scope["type"] != "http" or not own_path(cast("dict[str, Any]", scope)).startswith("/h/"):
+        if scope["type"] != "http" or not own_path(scope).startswith("/h/"):
             await run.ongoing.serve(run.parts.front, scope, receive, send)
         elif self.options.public_control:
             await run.parts.control(scope, receive, send)

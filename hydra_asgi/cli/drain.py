@@ -17,9 +17,6 @@ from hydra_asgi.options import read_url
 
 __all__ = ["drain"]
 
-SETTLE_SECONDS = 1.0
-"""Every gateway knows of a change within this time."""
-
 CALL_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 MAX_REPLY = 65536
@@ -29,18 +26,20 @@ def drain(
     key: Annotated[str, typer.Option(envvar="HYDRA_KEY", help="The key of the site.")],
     secret: Annotated[str, typer.Option(envvar="HYDRA_SECRET", help="What calls are signed with.")],
     url: Annotated[str, typer.Option(envvar="HYDRA_ADDRESS", help="The node.")] = "http://127.0.0.1:8000",
-    wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for what is still served, beyond the one until all know.")
-    ] = 10.0,
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds until all who send requests know; a load balancer may need more.")
+    ] = 1.0,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait after that for what is still served.")] = 10.0,
 ) -> None:
     """Take a node out of the site; exit when nobody sends it requests any more.
 
-    For a hook that runs before the process is stopped. With several workers each has to be told: use SIGTERM there.
+    For a hook that runs before the process is stopped. Gateways know within a second. With several workers each has to
+    be told: use SIGTERM there.
     """
     try:
         call = _Call(read_url(url, "--url"), key, secret)
         ongoing = call()
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(settle)
         until = time.monotonic() + wait
         while ongoing := call():
             if time.monotonic() >= until:

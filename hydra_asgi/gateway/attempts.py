@@ -51,6 +51,7 @@ class Call:
     add: Sequence[tuple[bytes, bytes]]
     key: str
     body: RequestBody
+    first: ServiceInstance | None = None
 
     def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
         """The request as it is sent to one instance."""
@@ -126,7 +127,7 @@ class Attempts:
         ends = progress.began + self._deadline
         failure: UpstreamError | None = None
         self._health.count_request(group.service)
-        candidates = self._health.order(group, call.key)
+        candidates = self._health.order(group, call.key, call.first)
         instance = next(candidates, None)
         while instance is not None:
             progress.instance = instance

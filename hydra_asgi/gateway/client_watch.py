@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from asgiref.typing import ASGIReceiveCallable
 
@@ -35,6 +35,7 @@ class ClientWatch:
         self._receive = receive
         self._lookout = lookout
         self._was_seen = False
+        self._owner: asyncio.Task[Any] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._is_over = False
         self._is_gone = False
@@ -63,6 +64,11 @@ class ClientWatch:
         if self._watcher is not None:
             self._watcher.cancel()
 
+    @property
+    def owner(self) -> asyncio.Task[Any] | None:
+        """The task that entered the context."""
+        return self._owner
+
     async def __aenter__(self) -> Self:
         owner = asyncio.current_task()
         if owner is None:
@@ -77,7 +83,7 @@ class ClientWatch:
         self.end()
         if self._watcher is not None:
             await _until_done(self._watcher)
-        was_cancelled_by_us = self._is_gone and self._owner.uncancel() <= self._cancelling
+        was_cancelled_by_us = self._is_gone and self._owner is not None and self._owner.uncancel() <= self._cancelling
         if was_cancelled_by_us and kind is asyncio.CancelledError:
             raise self._failure or UpstreamError(ErrorKind.CLIENT_GONE, "the client went away") from None
 
@@ -95,7 +101,7 @@ class ClientWatch:
         self._end_the_work()
 
     def _end_the_work(self) -> None:
-        if not self._is_over:
+        if not self._is_over and self._owner is not None:
             self._is_gone = True
             self._owner.cancel()
 

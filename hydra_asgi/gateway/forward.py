@@ -106,6 +106,7 @@ class Forwarder:
         target: bytes | None = None,
         add: Sequence[tuple[bytes, bytes]] = (),
         local: OwnInstance | None = None,
+        first: ServiceInstance | None = None,
     ) -> None:
         """Answer the request from an instance of the group, or say why that is not possible.
 
@@ -118,6 +119,7 @@ class Forwarder:
             target: path and query to ask for, in the place of the request's own.
             add: header fields to send on top.
             local: the node's own instance: where it is its turn, because others failed, it serves the request itself.
+            first: whom the group picks for the key, where that is known already.
 
         Raises:
             ResponseCutError: the instance broke off after its response had begun; the server has to break the
@@ -136,7 +138,7 @@ class Forwarder:
             async with watch:
                 if not body.has_begun():
                     await body.begin()
-                call = Call(scope["method"], exact, self._headers(scope, names), add, key, body)
+                call = Call(scope["method"], exact, self._headers(scope, names), add, key, body, first)
                 is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress)
             if not is_answered and local is not None:
                 await _serve_here(local, scope, body.handed_over(), send, progress)
@@ -217,7 +219,7 @@ class Forwarder:
             )
             progress.status = response.status
             left = _declared(headers) if has_body else None
-            with PatientSend(send, self._idle, self._lookout) as send_piece:
+            with PatientSend(send, self._idle, self._lookout, watch.owner) as send_piece:
                 async for piece in response.body():
                     if not piece or not has_body or left == 0:
                         continue

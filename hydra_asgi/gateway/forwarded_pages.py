@@ -17,10 +17,10 @@ class ForwardedPages:
 
     Args:
         source: who renders fragments.
-        make: makes a composer for a source.
+        make: makes a composer for a source, and for the service whose pages it composes.
     """
 
-    def __init__(self, source: FragmentSource, make: Callable[[FragmentSource], Composer]) -> None:
+    def __init__(self, source: FragmentSource, make: Callable[[FragmentSource, str], Composer]) -> None:
         self._source = source
         self._make = make
         self._composers: dict[str, Composer] = {}
@@ -47,7 +47,7 @@ class ForwardedPages:
         """
         composer = self._composers.get(service)
         if composer is None:  # as many as there are services of this kind, and those the operator has named
-            composer = self._composers[service] = self._make(_OfService(service, self._source))
+            composer = self._composers[service] = self._make(_OfService(service, self._source), service)
         readable: Any = {**scope, "headers": _without_coding(scope["headers"])}
         await composer(forward, readable, receive, send, service=service, headers=scope["headers"], key=key)
 

@@ -132,17 +132,17 @@ class GatewayFront:
                     await _not_found(scope, send)
                     return
                 target, query = target or raw, scope["query_string"]
-                forward = partial(
-                    self._forward if is_http else self._forward_socket,
-                    group=decision.group,
-                    key=key,
-                    target=target + b"?" + query if query else target,
-                    local=self._own_turn(state, decision, raw, key),
-                )
-                if decision.instance.compose and self._compose is not None and scope["type"] == "http":
-                    await self._compose(forward, scope, receive, send, service=decision.group.service, key=key)
-                else:
-                    await forward(scope, receive, send)
+                exact = target + b"?" + query if query else target
+                group, local = decision.group, self._own_turn(state, decision, raw, key)
+                if scope["type"] != "http":
+                    await self._forward_socket(scope, receive, send, group=group, key=key, target=exact, local=local)
+                    return
+                first = decision.instance
+                if first.compose and self._compose is not None:
+                    forward = partial(self._forward, group=group, key=key, target=exact, local=local, first=first)
+                    await self._compose(forward, scope, receive, send, service=group.service, key=key)
+                    return
+                await self._forward(scope, receive, send, group=group, key=key, target=exact, local=local, first=first)
 
     def _own_turn(self, state: DirectoryState, decision: Forward, raw: bytes, key: str) -> OwnInstance | None:
         """How the mounted app serves a request of its own service, for when its turn comes after others failed."""

@@ -57,20 +57,24 @@ class InstanceHealth:
         self._outliers = Outliers()
         self._budgets = RetryBudgets()
 
-    def order(self, group: Group, key: str) -> Iterator[ServiceInstance]:
+    def order(self, group: Group, key: str, first: ServiceInstance | None = None) -> Iterator[ServiceInstance]:
         """The instances of a group for a key, best first.
 
         A key keeps its instance as long as nothing speaks against that one; those that are ejected come last, unless
         too many are. What comes after the first is decided when it is asked for.
+
+        Args:
+            group: the instances.
+            key: the user's.
+            first: what the group picks for the key, where that is known already.
         """
-        candidates = group.order(key)
-        first = next(candidates, None)
+        first = first or group.pick(key)
         if first is None:
             return
         is_good = self._outliers.standing(_key(first), self._clock()) is Standing.GOOD
         if is_good:
             yield first
-        rest = [*candidates] if is_good else [first, *candidates]
+        rest = [instance for instance in group.order(key) if not is_good or instance is not first]
         now = self._clock()
         for place in preferred([self._outliers.standing(_key(instance), now) for instance in rest]):
             yield rest[place]

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 
@@ -24,17 +24,35 @@ class PatientSend:
         send: the request's channel.
         seconds: how long a piece may take at least; it is noticed when the lookout looks next. None waits for ever.
         lookout: looks.
+        owner: the task that sends, where it is known already.
     """
 
-    __slots__ = ("_cancelling", "_is_late", "_is_sending", "_lookout", "_owner", "_seconds", "_send", "_since")
+    __slots__ = (
+        "_cancelling",
+        "_has_begun",
+        "_is_late",
+        "_is_sending",
+        "_lookout",
+        "_owner",
+        "_seconds",
+        "_send",
+        "_since",
+    )
 
-    def __init__(self, send: ASGISendCallable, seconds: float | None, lookout: Lookout) -> None:
+    def __init__(
+        self,
+        send: ASGISendCallable,
+        seconds: float | None,
+        lookout: Lookout,
+        owner: asyncio.Task[Any] | None = None,
+    ) -> None:
         self._send = send
         self._seconds = seconds
         self._lookout = lookout
         self._is_late = self._is_sending = False
         self._since: float | None = None
-        self._owner: asyncio.Task[object] | None = None
+        self._has_begun = False
+        self._owner = owner
 
     def __enter__(self) -> Self:
         return self
@@ -42,13 +60,13 @@ class PatientSend:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._owner is not None:
+        if self._has_begun:
             self._lookout.discard(self)
 
     async def __call__(self, piece: bytes, *, more: bool = True) -> None:
         """Send one piece; `more` says whether another one follows."""
         message: HTTPResponseBodyEvent = {"type": "http.response.body", "body": piece, "more_body": more}
-        if self._owner is None:
+        if not self._has_begun:
             if self._seconds is None:
                 return await self._send(message)
             self._begin()
@@ -75,9 +93,10 @@ class PatientSend:
             self._owner.cancel()
 
     def _begin(self) -> None:
-        owner = asyncio.current_task()
+        owner = self._owner or asyncio.current_task()
         if owner is None:
             raise AssertionError("coroutines of asyncio run in tasks")
+        self._has_begun = True
         self._owner = owner
         self._cancelling = owner.cancelling()
         self._lookout.add(self)

@@ -24,6 +24,7 @@ from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import UpstreamRequest
 from hydra_asgi.testing import FakeResponse, FakeUpstream
+from tests.doubles.hand_clock import HandClock
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CALLER = (b"traceparent", f"00-{TRACE_ID}-{SPAN_ID}-01".encode())
@@ -287,6 +288,22 @@ async def test_while_nobody_records_nothing_changes() -> None:
     asking = Asking()
     [_ async for _ in asking.traced.ask("orders", QUESTIONS, PAGE)]
     assert asking.pages[0] is PAGE
+
+
+async def test_a_provider_that_comes_later_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether anybody records is asked once a second, not for each request."""
+    clock = HandClock()
+    monkeypatch.setattr(otel_tracing, "monotonic", clock)
+    traced = TracedUpstream(FakeUpstream(FakeResponse(200)))
+    await traced.send(REQUEST)
+    provider = TracerProvider(shutdown_on_exit=False)
+    recorded = use(monkeypatch, provider)
+    for seconds, spans in ((0.9, 0), (0.2, 1)):
+        clock.time += seconds
+        async with await traced.send(REQUEST):
+            pass
+        assert len(recorded.spans) == spans
+    provider.shutdown()
 
 
 def test_without_the_api_there_is_nothing() -> None:

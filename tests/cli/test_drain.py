@@ -21,7 +21,6 @@ Reply = tuple[int, bytes, dict[str, str]]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drain, "SETTLE_SECONDS", 0.0)
     monkeypatch.setattr(drain, "PAUSE_SECONDS", 0.0)
 
 
@@ -59,7 +58,7 @@ def busy(ongoing: int) -> Reply:
 
 
 def call(url: str, *arguments: str) -> Result:
-    given: Sequence[str] = ["drain", "--url", url, "--key", "site", "--secret", SECRET, *arguments]
+    given: Sequence[str] = ["drain", "--url", url, "--key", "site", "--secret", SECRET, "--settle", "0", *arguments]
     return CliRunner().invoke(commands.application, given)
 
 

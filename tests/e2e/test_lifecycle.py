@@ -216,13 +216,20 @@ def test_a_gateway_without_file_descriptors(tmp_path: Path) -> None:
         assert get(front, "/orders").status == 200
         with contextlib.ExitStack() as many:
             clients = [many.enter_context(socket.create_connection(("127.0.0.1", front), 10)) for _ in range(400)]
-            for client in clients:
-                client.sendall(b"GET /orders HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")
-            said = [client.recv(65536)[:12] for client in clients]
+            said = [said_to(client) for client in clients]
         assert b"HTTP/1.1 503" in said
         assert set(said) <= {b"HTTP/1.1 200", b"HTTP/1.1 503", b""}
         wait_until(lambda: answers(front, "/orders"), f"it recovers\n{gateway.output}")
         assert gateway.terminate() == 0
+
+
+def said_to(client: socket.socket) -> bytes:
+    """The first words of the answer to a request; nothing where the client was hung up on."""
+    try:
+        client.sendall(b"GET /orders HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\n\r\n")
+        return client.recv(65536)[:12]
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
 
 
 def drain(url: str, secret: str) -> subprocess.CompletedProcess[str]:

@@ -93,6 +93,23 @@ async def test_an_upload_is_sent_again_while_nobody_can_have_seen_it() -> None:
         assert asking.progress.attempts == 1
 
 
+async def test_a_response_that_was_checked_is_taken_as_it_is() -> None:
+    """Where the upstream has read and checked all of a response, nobody looks at it again."""
+
+    class Sound(FakeResponse):
+        is_sound = True
+
+    for response, expected in (
+        (Sound(headers=[(b"x", b"\n")]), "200"),
+        (FakeResponse(headers=[(b"x", b"\n")]), "protocol"),
+    ):
+        asking = Asking(response, instances=[ONE], waits_for_body=True)
+        assert await asking() == expected
+    silent = Asking(Sound(), instances=[instance(1, active=False)])
+    assert await silent() == "200"
+    assert silent.vouched == [ONE.token]
+
+
 async def test_a_touched_body_is_never_sent_twice() -> None:
     """An upload of which a piece was taken is not sent again, whatever the failure calls itself."""
 

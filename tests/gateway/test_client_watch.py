@@ -8,6 +8,7 @@ import pytest
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.client_watch import ClientWatch
+from hydra_asgi.gateway.lookout import Lookout
 
 
 class Channel:
@@ -126,6 +127,31 @@ async def test_a_channel_that_takes_its_time_is_waited_for() -> None:
         watch.begin()
         await asyncio.sleep(0)
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_watch_begins_when_it_was_seen_twice() -> None:
+    """With a lookout there is no task for work that is over soon, and a client that leaves later is noticed."""
+    channel, lookout = Channel(), Lookout(60.0)
+    async with ClientWatch(channel, lookout) as watch:
+        watch.begin()
+        watch.look(1.0)
+        assert len(lookout) == 1
+        assert watch.owner is asyncio.current_task()
+    assert not len(lookout)
+    assert len(asyncio.all_tasks()) == 1
+
+    async def work_for_long() -> None:
+        async with ClientWatch(channel, lookout) as watch:
+            watch.begin()
+            watch.look(1.0)
+            watch.look(2.0)
+            assert not len(lookout)
+            channel.say(GONE)
+            await asyncio.Event().wait()
+
+    with pytest.raises(UpstreamError) as gone:
+        await work_for_long()
+    assert gone.value.kind is ErrorKind.CLIENT_GONE
 
 
 async def test_a_broken_channel_is_not_swallowed() -> None:

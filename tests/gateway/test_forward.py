@@ -87,6 +87,35 @@ async def test_a_response_is_streamed_as_it_is() -> None:
     assert len(asyncio.all_tasks()) == 1
 
 
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ([b"a", b"bc"], [(b"a", True), (b"bc", False)]),
+        ([b"abc", b""], [(b"abc", False)]),
+        ([b"abc", b"more than declared"], [(b"abc", False)]),
+        ([b"a"], [(b"a", True), (b"", False)]),
+    ],
+)
+async def test_the_last_byte_brings_the_end_with_it(pieces: list[bytes], expected: list[tuple[bytes, bool]]) -> None:
+    """A response of declared length ends with its last piece; nothing is sent behind that."""
+    result = await exchange(Gateway(FakeResponse(200, pieces, headers=[LENGTH_3])))
+    assert [(message["body"], message["more_body"]) for message in result.messages[1:]] == expected
+
+
+async def test_a_request_of_http_2_may_have_a_body_without_a_length() -> None:
+    """Its stream is looked at before the request is sent on."""
+    gateway = Gateway(FakeResponse())
+    result = await exchange(gateway, {**http_scope(headers=[HOST]), "http_version": "2"})
+    assert result.status == 200
+    assert gateway.request.body is None
+
+
+async def test_an_empty_response_of_declared_length_ends() -> None:
+    """Without a byte there is still an end."""
+    result = await exchange(Gateway(FakeResponse(200, b"", headers=[(b"content-length", b"0")])))
+    assert result.messages[1:] == [{"type": "http.response.body", "body": b"", "more_body": False}]
+
+
 async def test_the_instance_is_told_who_asks_and_who_it_is() -> None:
     """The public host and the client are told, with the token, and the key for nodes of ours only."""
     for dialect, keys in ((Dialect.HYDRA, [b"k1"]), (Dialect.MEDUSA, [])):

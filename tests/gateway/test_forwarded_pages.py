@@ -69,6 +69,14 @@ async def test_a_forwarded_page_is_composed() -> None:
     assert (await exchange(app, http_scope("/legacy/x", headers=headers))).body == answer.body
 
 
+async def test_fallbacks_name_the_service_of_the_page(caplog: pytest.LogCaptureFixture) -> None:
+    """A tag without a service means that of the page, in the log too."""
+    upstream = Upstreams(b'<m:fragment ref="nothing">closed</m:fragment>')
+    app = await gateway(upstream, compose=True)
+    assert (await exchange(app, http_scope("/legacy/x"))).body == b"closed"
+    assert "service=legacy ref=nothing cause=unknown-ref" in caplog.text
+
+
 async def test_only_where_it_is_declared() -> None:
     """The page of an instance that did not ask for it is forwarded as it is: it composes its pages itself."""
     upstream = Upstreams()

@@ -61,6 +61,7 @@ async def test_healthy_instances_keep_their_keys() -> None:
     learning, group = Learning(), Group.build([ONE, TWO, THREE])
     for key in map(str, range(50)):
         assert learning.order(group, key) == list(group.order(key))
+        assert list(learning.health.order(group, key, group.pick(key))) == list(group.order(key))
     assert learning.order(Group.build([])) == []
 
 

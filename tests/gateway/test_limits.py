@@ -150,3 +150,12 @@ def test_there_are_no_more_places_than_files(
     monkeypatch.setattr(resource, "getrlimit", lambda which: (files, files))
     assert (default_limits().total, default_limits().service) == (total, service)
     assert ServiceLimits().limits == default_limits()
+
+
+async def test_a_free_place_is_taken_without_waiting() -> None:
+    """As long as there is one; after that only `enter` gets one."""
+    limits = ServiceLimits(Limits(total=1, service=1))
+    assert limits.take("orders")
+    assert not limits.take("orders")
+    limits.leave("orders")
+    assert limits.taken("orders") == 0

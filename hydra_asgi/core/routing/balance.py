@@ -88,6 +88,9 @@ class Group:
             key: the user's weight key; the same key gets the same instance while that may be picked.
             exclude: tokens of instances that were tried already.
         """
+        if len(self.versions) == 1 and len(self.versions[0].members) == 1:  # no choice, as on many a site
+            lone = self.versions[0].members[0].instance
+            return None if lone.token in exclude else lone
         for instance in self.order(key):
             if instance.token not in exclude:
                 return instance

@@ -46,6 +46,7 @@ async def test_a_whole_response_holds_nothing() -> None:
     rig.connection.begin(head_only=False, may_upgrade=False)
     rig.connection.data_received(b"HTTP/1.1 404 No\r\ncontent-length: 5\r\n\r\nother")
     async with response:
+        assert response.is_sound
         assert (response.status, response.headers) == (200, [(b"content-length", b"5")])
         assert [piece async for piece in response.body()] == [b"hello"]
     assert rig.counts() == (1, 0, 1)

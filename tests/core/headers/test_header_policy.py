@@ -213,3 +213,10 @@ def test_date_and_server_are_the_front_servers() -> None:
     """The server in front of the client says `Date` and `Server`; an instance's are left out, so none stands twice."""
     headers = [(b"Date", b"Tue, 24 Nov 2026 08:00:00 GMT"), (b"Server", b"uvicorn"), (b"etag", b'"1"')]
     assert response_headers(headers) == [(b"etag", b'"1"')]
+
+
+@pytest.mark.parametrize("value", [b"keep-alive", b"Close", b"KEEP-alive , x-a"])
+def test_usual_connection_fields_take_nothing_else_away(value: bytes) -> None:
+    """What nearly every message says about its connection names no other field; what it does name goes with it."""
+    kept = response_headers([(b"Connection", value), (b"X-A", b"1"), (b"x-b", b"2")])
+    assert kept == ([(b"x-b", b"2")] if b"x-a" in value else [(b"x-a", b"1"), (b"x-b", b"2")])
