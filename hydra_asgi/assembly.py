@@ -1,6 +1,7 @@
 """Puts the parts of a node together. Which library stands behind which port is decided here and nowhere else."""
 
 import ipaddress
+import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -67,6 +68,9 @@ def _no_relays() -> None:
     """There is nothing to close."""
 
 
+logger = logging.getLogger("hydra_asgi.directory")
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """A running node.
@@ -96,7 +100,7 @@ class Parts:
 
 def make_store(url: str) -> Store:
     """The store that a URL names; `Options` has checked it."""
-    return MemoryStore()
+    return MemoryStore(on_alarm=logger.error)
 
 
 def make_upstream(given: object) -> Upstream:

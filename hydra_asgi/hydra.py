@@ -53,7 +53,7 @@ class Hydra:
     Args:
         service: the name under which the app joins the site.
         version: an integer; users are split between versions by weight and keep the version they got.
-        weight: this instance's share; 0 takes no new users.
+        weight: this instance's share; 0 takes no requests.
         gateway: whether this node accepts registrations and forwards; by default it does unless `gateways` are given.
         gateways: base URLs of the gateways to register with, tried in turn.
         address: where other nodes reach this one, as a URL with an optional base path, or as a port; with a port the
@@ -68,7 +68,7 @@ class Hydra:
         accept_unsigned: networks and service names whose calls need no signature, for Java services.
         allow_addresses: networks in which a service may register an address that is not its own.
         trusted: networks of proxies in front of us whose `X-Forwarded-*` fields are believed.
-        fragment_budget: seconds that a page waits for its fragments.
+        fragment_budget: seconds that a page waits for a fragment, from its start tag on.
         config: the path of a site file, whose `[gateway]` holds options and whose `[[instances]]` register nowhere; it
             is read anew on SIGHUP.
         instances: more of those.
@@ -210,8 +210,8 @@ class Hydra:
 
     def asset(self, path: str) -> str:
         """The URL of a file in this app's `/static/` folder, right wherever the page is served from."""
-        file = quote(path.lstrip("/"))
-        return f"/{self.options.service}/static/{file}" if self.options.service else f"/static/{file}"
+        is_named = self.options.enabled and self.options.service
+        return (f"/{self.options.service}" if is_named else "") + f"/static/{quote(path.lstrip('/'))}"
 
     @property
     def state(self) -> State:

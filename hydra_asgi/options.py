@@ -41,7 +41,7 @@ class Options:
     Attributes:
         service: the name under which the app joins the site; empty: the node serves its own pages only.
         version: an integer; users are split between versions by weight.
-        weight: this instance's share, 0 to 1,000,000; 0 takes no new users.
+        weight: this instance's share, 0 to 1,000,000; 0 takes no requests.
         gateway: whether this node accepts registrations and forwards. Default: yes, unless `gateways` are given.
         gateways: base URLs of the gateways a service registers with, tried in turn.
         address: where other nodes reach this one, as a URL with an optional base path, or as a port; with a port the
@@ -57,7 +57,7 @@ class Options:
             for Java services.
         allow_addresses: networks in which a service may register an address that is not the caller's own.
         trusted: networks of proxies in front of us whose `Forwarded` and `X-Forwarded-*` fields are believed.
-        fragment_budget: seconds that a page waits for its fragments in total; below Medusa's 2 s by default.
+        fragment_budget: seconds that a page waits for a fragment from its start tag on; below Medusa's 2 s by default.
         config: the path of a site file: options for `[gateway]`, and instances that register nowhere.
         public_control: whether the control plane is served under `/h/`; False where `hydra.control` is served on a
             listener of its own.

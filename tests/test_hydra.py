@@ -121,6 +121,8 @@ def test_options_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_assets(service: str | None, path: str, url: str) -> None:
     """The address of a file holds the service's name, so that it is found wherever the page is served."""
     assert Hydra(service=service).asset(path) == url
+    # Switched off, nobody finds the app's name in a path.
+    assert Hydra(service=service, enabled=False).asset(path) == url.removeprefix(f"/{service}")
 
 
 # Life

@@ -28,7 +28,7 @@ class StaticInstance:
         url: where it is, with an optional base path that is put in front of every path.
         routes: what it serves: `"/legacy/{rest:path}"`, `"GET /x"`, `"WEBSOCKET /ws"`.
         version: users are split between versions of a service by weight.
-        weight: its share, 0 to 1,000,000; 0 takes no new users.
+        weight: its share, 0 to 1,000,000; 0 takes no requests.
         health: a path that answers with a status below 400 while all is well. It is asked every 3 s, and an instance
             that does not answer well is taken for silent. Empty: the instance is simply there.
         compose: the gateway fills the fragment tags of its pages.

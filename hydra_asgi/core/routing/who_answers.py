@@ -91,6 +91,9 @@ def who_answers(
         how = Addressed.NOTHING
         match = state.table.match(segments, method, kind=kind, host=host)
         if match is not None and match.group.is_drained:
+            # Nobody takes requests: what this node can answer itself it does, its health page above all.
+            if state.own in match.group.instances:
+                return Local(known=True)
             return Unavailable(match.service, "takes no requests at the moment")
         group = match.group if match is not None else None
     picked = group.pick(key) if group is not None else None

@@ -87,6 +87,11 @@ def test_drained_service_is_unavailable() -> None:
     assert decision.service == "orders"
 
 
+def test_a_drained_app_still_answers_what_reaches_it() -> None:
+    """Where nobody takes requests, the mounted app answers its own routes rather than nobody."""
+    assert ask(directory(replace(SHOP, weight=0.0), ORDERS), "/products/7") == Local(known=True)
+
+
 def test_token_names_one_instance() -> None:
     """`/{token}/...` goes to that instance and nowhere else, drained or not."""
     drained = replace(ORDERS, weight=0.0)
