@@ -16,10 +16,7 @@ from asgiref.typing import (
     WebSocketScope,
 )
 
-from hydra_asgi.assembly import Parts, assemble, make_store, make_upstream
 from hydra_asgi.backends.selectolax_picker import check_selector
-from hydra_asgi.background import Background
-from hydra_asgi.condition import State, node_state, read_node, ready_state
 from hydra_asgi.control.late_plane import LatePlane
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.control.reply import reply_empty
@@ -27,9 +24,13 @@ from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.node_reading import NodeReading
 from hydra_asgi.core.routing.own_path import own_path
-from hydra_asgi.observing import Observing
+from hydra_asgi.node.assembly import Parts, assemble, make_store, make_upstream
+from hydra_asgi.node.background import Background
+from hydra_asgi.node.condition import State, node_state, read_node, ready_state
+from hydra_asgi.node.observing import Observing
+from hydra_asgi.node.own_app import OwnApp
+from hydra_asgi.node.stage import Stage
 from hydra_asgi.options import Options
-from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Hook, Prober, Store, Upstream
 from hydra_asgi.service.attributes import attributes_of
 from hydra_asgi.service.calling import ASGIApp
@@ -38,7 +39,6 @@ from hydra_asgi.service.lending import lend, lendable
 from hydra_asgi.site.site_options import read_with_site
 from hydra_asgi.site.site_reload import SiteReload
 from hydra_asgi.site.static_instance import StaticInstance
-from hydra_asgi.stage import Stage
 
 __all__ = ["Hydra", "State"]
 

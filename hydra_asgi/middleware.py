@@ -8,7 +8,7 @@ from hydra_asgi.discovery.peek import peek
 from hydra_asgi.discovery.unwrap import framework_apps, wrapped_by
 from hydra_asgi.gateway.no_app import no_app
 from hydra_asgi.hydra import Hydra
-from hydra_asgi.lifespan import run_lifespan
+from hydra_asgi.node.lifespan import run_lifespan
 from hydra_asgi.service.calling import ASGIApp
 
 __all__ = ["HydraMiddleware", "node_of"]

@@ -18,7 +18,7 @@ from hydra_asgi import ConfigurationError, Hydra, HydraMiddleware, StaticInstanc
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.errors import LendingError, StoreError
-from hydra_asgi.stage import Stage
+from hydra_asgi.node.stage import Stage
 from hydra_asgi.testing import AsgiUpstream, FakeFragments
 from tests.doubles.prober import FakeProber
 from tests.doubles.server import lifespan
@@ -59,7 +59,7 @@ def shop(hydra: Hydra) -> FastAPI:
 @pytest.fixture
 def known_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The time in which services may still announce themselves is over."""
-    monkeypatch.setattr("hydra_asgi.assembly.BEAT_SECONDS", 0.0)
+    monkeypatch.setattr("hydra_asgi.node.assembly.BEAT_SECONDS", 0.0)
 
 
 class Running:

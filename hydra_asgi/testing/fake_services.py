@@ -9,7 +9,7 @@ from hydra_asgi.discovery.discover import discover
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.middleware import node_of
-from hydra_asgi.stage import Stage
+from hydra_asgi.node.stage import Stage
 from hydra_asgi.testing.asgi_upstream import App, AsgiUpstream
 
 __all__ = ["FakeServices", "fake_services"]

@@ -311,7 +311,7 @@ def test_without_the_api_there_is_nothing() -> None:
     program = """
 import sys
 sys.modules["opentelemetry"] = None
-from hydra_asgi.observing import Observing
+from hydra_asgi.node.observing import Observing
 from hydra_asgi.testing import FakeFragments, FakeUpstream
 upstream, source = FakeUpstream(), FakeFragments({})
 assert Observing().upstream(upstream) is upstream

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from hydra_asgi.assembly import Parts
-from hydra_asgi.ongoing import Ongoing
+from hydra_asgi.node.assembly import Parts
+from hydra_asgi.node.ongoing import Ongoing
+from hydra_asgi.node.stop_signals import StopSignals
 from hydra_asgi.site.site_reload import ReloadSignal
-from hydra_asgi.stop_signals import StopSignals
 
 __all__ = ["SETTLE_SECONDS", "Background"]
 

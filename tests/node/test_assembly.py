@@ -6,7 +6,6 @@ from typing import Any
 import httpx2
 import pytest
 
-from hydra_asgi.assembly import Parts, _Assembly, assemble, make_store, make_upstream
 from hydra_asgi.backends.httpx_upstream import HttpxUpstream
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.backends.native_upstream.upstream import NativeUpstream
@@ -15,9 +14,10 @@ from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, FragmentDeclaration, ServiceInstance
 from hydra_asgi.gateway.identified import Identified
-from hydra_asgi.observing import Observing
+from hydra_asgi.node.assembly import Parts, _Assembly, assemble, make_store, make_upstream
+from hydra_asgi.node.observing import Observing
+from hydra_asgi.node.own_app import OwnApp
 from hydra_asgi.options import read_options
-from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import LeaseState
 from hydra_asgi.service.declarations import Declarations
 from hydra_asgi.service.registrar import Registrar

@@ -9,7 +9,7 @@ import pytest
 from starlette.applications import Starlette
 
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.lifespan import run_lifespan
+from hydra_asgi.node.lifespan import run_lifespan
 
 
 class Server:

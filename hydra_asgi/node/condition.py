@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Literal
 
-from hydra_asgi.assembly import Parts
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.node_reading import NodeReading
+from hydra_asgi.node.assembly import Parts
 
 __all__ = ["State", "node_state", "read_node", "ready_state"]
 

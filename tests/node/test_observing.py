@@ -15,7 +15,7 @@ from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.node_reading import NodeReading
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.gateway.directory import Directory
-from hydra_asgi.observing import Observing
+from hydra_asgi.node.observing import Observing
 from hydra_asgi.ports import LeaseState
 from hydra_asgi.testing import FakeFragments, FakeUpstream
 from tests.exchange import exchange, http_scope

@@ -41,9 +41,9 @@ from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.replaceable_fragments import ReplaceableFragments
 from hydra_asgi.gateway.static_instances import StaticInstances, Tended
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
-from hydra_asgi.observing import Observing
+from hydra_asgi.node.observing import Observing
+from hydra_asgi.node.own_app import OwnApp
 from hydra_asgi.options import Network, Options
-from hydra_asgi.own_app import OwnApp
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
 from hydra_asgi.service.declarations import Declarations
 from hydra_asgi.service.gateway_client import gateway_address

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.assembly import Parts
-from hydra_asgi.background import SETTLE_SECONDS, Background
+from hydra_asgi.node.assembly import Parts
+from hydra_asgi.node.background import SETTLE_SECONDS, Background
 from hydra_asgi.testing import FakeUpstream
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi import ongoing
-from hydra_asgi.ongoing import Ongoing
+from hydra_asgi.node import ongoing
+from hydra_asgi.node.ongoing import Ongoing
 
 Eventually = Callable[..., Any]
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.memory import MemoryStore
-from hydra_asgi.condition import node_state, read_node, ready_state
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.node_reading import NodeReading
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory import Directory
+from hydra_asgi.node.condition import node_state, read_node, ready_state
 from hydra_asgi.ports import LeaseState
 from hydra_asgi.service.membership import Membership
 from hydra_asgi.testing import FakeUpstream

@@ -9,8 +9,8 @@ from starlette.routing import WebSocketRoute
 
 from hydra_asgi.core.instance import Address, MenuItem
 from hydra_asgi.errors import ConfigurationError
+from hydra_asgi.node.own_app import OwnApp
 from hydra_asgi.options import read_options
-from hydra_asgi.own_app import OwnApp
 from hydra_asgi.service.declarations import Declarations
 
 

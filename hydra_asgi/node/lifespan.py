@@ -21,7 +21,7 @@ from asgiref.typing import (
 
 __all__ = ["run_lifespan"]
 
-logger = logging.getLogger("hydra_asgi.lifespan")
+logger = logging.getLogger("hydra_asgi.node.lifespan")
 
 
 class _StartFailedError(Exception):

@@ -2,8 +2,8 @@
 
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.node.stage import Stage
 from hydra_asgi.options import read_options
-from hydra_asgi.stage import Stage
 from hydra_asgi.testing import FakeUpstream
 
 HERE = Address("http", "shop.test", 8000)

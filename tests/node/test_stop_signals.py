@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.stop_signals import StopSignals
+from hydra_asgi.node.stop_signals import StopSignals
 
 Eventually = Callable[..., Any]
 

@@ -1,0 +1,1 @@
+"""The node at work: its parts put together, started, watched and stopped."""
