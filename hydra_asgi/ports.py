@@ -3,8 +3,8 @@
 Nothing here knows a library. Bytes and header pairs travel as they are: order counts, names repeat.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -12,6 +12,7 @@ from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.events import Event
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
+from hydra_asgi.core.service_settings import ServiceSettings
 
 __all__ = [
     "Clock",
@@ -58,16 +59,29 @@ class Store(Protocol):
 
         Raises:
             RefusedError: 403, the lease belongs to another service, or the instance is held by signed leases and
-                this one is not signed.
+                this one is not signed; 401, the lease has seen this counter or a higher one.
         """
         ...
 
-    async def renew(self, lease_id: str, service: str) -> bool:
-        """Take a beat. False: no such lease of that service, the caller has to register again."""
+    async def renew(self, lease_id: str, service: str, *, counter: int = 0) -> bool:
+        """Take a beat. False: no such lease of that service, the caller has to register again.
+
+        Args:
+            lease_id: the lease.
+            service: whose it is.
+            counter: the number that the signed call carried; 0 for none.
+
+        Raises:
+            RefusedError: 401, the lease has seen this counter or a higher one, at whichever node.
+        """
         ...
 
-    async def release(self, lease_id: str, service: str) -> bool:
-        """End a lease at once; the last one takes its instance with it. False: there was none."""
+    async def release(self, lease_id: str, service: str, *, counter: int = 0) -> bool:
+        """End a lease at once; the last one takes its instance with it. False: there was none.
+
+        Raises:
+            RefusedError: 401, as for `renew`.
+        """
         ...
 
     async def leases_of(self, service: str, caller: str) -> Sequence[LeaseState]:
@@ -80,6 +94,28 @@ class Store(Protocol):
 
     async def drain(self, token: int, *, draining: bool = True) -> bool:
         """Set an instance's effective weight to 0, or take that back. False: no such instance."""
+        ...
+
+    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
+        """Set the central settings of a service as a whole; None or an empty one takes them back.
+
+        They stay when the service goes. A change moves the revision, a repetition does not.
+        """
+        ...
+
+    async def first_use(self, nonce: str, seconds: float) -> bool:
+        """Remember a nonce for so long. False: it was used before, at whichever node."""
+        ...
+
+    async def secret(self, name: str) -> bytes | None:
+        """A secret that the whole site shares; None when there is none of that name."""
+        ...
+
+    async def keep_secret(self, name: str, value: bytes | None, *, expected: bytes | None) -> bool:
+        """Set, replace or (None) remove a shared secret, if it still is what the caller has read.
+
+        False: it is something else by now, and was left alone. So nodes that start together agree on one.
+        """
         ...
 
     async def revision(self) -> Revision:
@@ -114,7 +150,10 @@ class Timeouts:
     idle: float | None = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+_USUAL = Timeouts()
+
+
+@dataclass(slots=True)  # not frozen only because making one would take five times as long; nobody changes it
 class UpstreamRequest:
     """One HTTP request to one instance.
 
@@ -127,6 +166,8 @@ class UpstreamRequest:
         length: the declared length of a streamed body; None sends it chunked.
         timeouts: see `Timeouts`.
         service: whom the address stands for; only to say so where the request is observed.
+        on_interim: awaited with status and headers of each interim response before the final head (a 103 with its
+            links, for example), by upstreams that see them.
     """
 
     address: Address
@@ -135,15 +176,38 @@ class UpstreamRequest:
     headers: Headers
     body: bytes | AsyncIterator[bytes] | None = None
     length: int | None = None
-    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeouts: Timeouts = _USUAL
     service: str = ""
+    on_interim: Callable[[int, Headers], Awaitable[None]] | None = None
 
 
 class UpstreamResponse(Protocol):
-    """A response whose head is there and whose body streams. Leave it as a context manager, or slots leak."""
+    """A response whose head is there and whose body streams. Leave it as a context manager, or slots leak.
+
+    Attributes:
+        status: the final status.
+        headers: names spelled as they came.
+    """
 
     status: int
     headers: Headers
+
+    @property
+    def whole(self) -> bytes | None:
+        """The whole body, where it came with the head. Then nothing is held: `body` need not be read, nor the context
+        entered. None: it streams.
+        """
+        ...
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields that came behind the body, once that was read; empty where there are none, or nobody can tell."""
+        ...
+
+    @property
+    def is_checked(self) -> bool:
+        """The head is known to be legal and to name one certain end of the body; else whoever passes it on checks."""
+        ...
 
     def body(self) -> AsyncIterator[bytes]:
         """The body's raw bytes, content coding untouched; only once.

@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_hex
 
+from hydra_asgi.core.admission.nonces import Nonces
 from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.directory.leases import LeaseBook
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.ports import Clock
 
 __all__ = ["MemoryStore"]
@@ -36,6 +38,8 @@ class MemoryStore:
         self._epoch = token_hex(8) if epoch is None else epoch
         self._on_alarm = on_alarm
         self._book = LeaseBook()
+        self._nonces = Nonces()
+        self._secrets: dict[str, bytes] = {}
         self._told = 0
         self._wakes: dict[object, Callable[[], None]] = {}
 
@@ -44,13 +48,13 @@ class MemoryStore:
         self._tell()
         return listed
 
-    async def renew(self, lease_id: str, service: str) -> bool:
-        known = self._book.renew(lease_id, service, self._clock())
+    async def renew(self, lease_id: str, service: str, *, counter: int = 0) -> bool:
+        known = self._book.renew(lease_id, service, self._clock(), counter=counter)
         self._tell()
         return known
 
-    async def release(self, lease_id: str, service: str) -> bool:
-        known = self._book.release(lease_id, service, self._clock())
+    async def release(self, lease_id: str, service: str, *, counter: int = 0) -> bool:
+        known = self._book.release(lease_id, service, self._clock(), counter=counter)
         self._tell()
         return known
 
@@ -65,10 +69,24 @@ class MemoryStore:
         self._tell()
         return known
 
-    async def set_shares(self, service: str, shares: Mapping[int, float] | None) -> None:
-        """Override the weights of a service's versions; None gives them back to its instances."""
-        self._book.set_shares(service, shares)
+    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
+        self._book.configure(service, settings)
         self._tell()
+
+    async def first_use(self, nonce: str, seconds: float) -> bool:
+        return self._nonces.first_use(nonce, seconds, self._clock())
+
+    async def secret(self, name: str) -> bytes | None:
+        return self._secrets.get(name)
+
+    async def keep_secret(self, name: str, value: bytes | None, *, expected: bytes | None) -> bool:
+        if self._secrets.get(name) != expected:
+            return False
+        if value is None:
+            self._secrets.pop(name, None)
+        else:
+            self._secrets[name] = value
+        return True
 
     async def revision(self) -> Revision:
         self._sweep()
@@ -76,7 +94,7 @@ class MemoryStore:
 
     async def snapshot(self) -> Snapshot:
         revision = await self.revision()
-        return Snapshot(revision, self._book.instances, self._book.shares)
+        return Snapshot(revision, self._book.instances, self._book.settings)
 
     def on_change(self, wake: Callable[[], None]) -> Callable[[], None]:
         subscription = object()

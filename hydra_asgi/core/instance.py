@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hydra_asgi.core.binding import Binding
+from hydra_asgi.core.service_settings import ServiceSettings
 
 __all__ = [
     "Address",
@@ -167,5 +168,5 @@ class Snapshot:
 
     revision: Revision
     instances: tuple[ServiceInstance, ...] = ()
-    shares: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    """Central weights: service -> version -> share. A service that is absent uses its instances' weights."""
+    settings: Mapping[str, ServiceSettings] = field(default_factory=dict)
+    """Central settings by service. A service that is absent is governed by what its instances announce."""

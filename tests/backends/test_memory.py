@@ -4,6 +4,7 @@ import pytest
 
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.ports import LeaseState
 from tests.backends.store_contract import StoreContract, StoreRig
 
@@ -91,13 +92,12 @@ async def test_an_alarm_is_raised_when_most_go_silent_at_once(listens: bool) -> 
     assert len(alarms) == int(listens)
 
 
-async def test_central_weights_are_part_of_the_snapshot() -> None:
-    """Setting shares is a change like any other."""
+async def test_subscribers_hear_of_settings() -> None:
+    """Setting something is a change like any other; a secret is none."""
     store = MemoryStore()
-    before = await store.revision()
-    await store.set_shares("orders", {1: 90.0, 2: 10.0})
-    after = await store.snapshot()
-    assert after.shares == {"orders": {1: 90.0, 2: 10.0}}
-    assert after.revision != before
-    await store.set_shares("orders", None)
-    assert (await store.snapshot()).shares == {}
+    woken: list[str] = []
+    store.on_change(lambda: woken.append("x"))
+    await store.configure("orders", ServiceSettings({1: 90.0, 2: 10.0}))
+    assert len(woken) == 1
+    await store.keep_secret("sso", b"s", expected=None)
+    assert len(woken) == 1

@@ -24,6 +24,12 @@ class MoodyStore(MemoryStore):
     is_away = False
     hangs = False
 
+    def beside(self) -> "MoodyStore":
+        """Another way to the same entries, with a mood of its own."""
+        other = MoodyStore(self._clock, epoch=self._epoch)
+        other._book, other._nonces = self._book, self._nonces
+        return other
+
     async def _mood(self) -> None:
         if self.hangs:
             await asyncio.Event().wait()
@@ -34,25 +40,29 @@ class MoodyStore(MemoryStore):
         await self._mood()
         return await super().register(*args)
 
-    async def renew(self, *args: Any) -> Any:
+    async def renew(self, *args: Any, **counted: int) -> Any:
         await self._mood()
-        return await super().renew(*args)
+        return await super().renew(*args, **counted)
 
-    async def release(self, *args: Any) -> Any:
+    async def release(self, *args: Any, **counted: int) -> Any:
         await self._mood()
-        return await super().release(*args)
+        return await super().release(*args, **counted)
 
     async def leases_of(self, *args: Any) -> Any:
         await self._mood()
         return await super().leases_of(*args)
 
+    async def first_use(self, *args: Any) -> Any:
+        await self._mood()
+        return await super().first_use(*args)
+
 
 class Gateway:
     """An ASGI app: `plane` over `store`. `time` is seconds since the start."""
 
-    def __init__(self, *, key: str = "k", **options: Any) -> None:
+    def __init__(self, *, key: str = "k", store: MoodyStore | None = None, **options: Any) -> None:
         self.time = 0.0
-        self.store = MoodyStore(self.clock, epoch="e")
+        self.store = MoodyStore(self.clock, epoch="e") if store is None else store
         self.prober = FakeProber()
         self.overview = Overview("e.0")
         self.state = ReadyState()

@@ -52,11 +52,12 @@ def build_state(
     others = (instance for instance in snapshot.instances if own is None or instance.key != own.key)
     # First, so that the app's own menu items come before those of others.
     instances = (*others,) if own is None else (own, *others)
-    table = RouteTable.build(instances, snapshot.shares)
+    hidden = {(local.instance.key, route) for route in local.hidden} if local is not None else ()
+    table = RouteTable.build(instances, snapshot.settings, private=hidden)
     return DirectoryState(
         snapshot=snapshot,
         table=table,
-        departed=RouteTable.build(departed),
+        departed=RouteTable.build(departed, snapshot.settings),
         overview=build_overview(_visible(snapshot, local)),
         own=own,
         needs_key=any(group.needs_key for group in table.services.values()),

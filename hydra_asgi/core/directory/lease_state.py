@@ -15,6 +15,7 @@ class LeaseState:
         caller: the IP address that announced it; a Medusa's beats are attributed by it.
         signed: announced with a valid signature. An unsigned call never replaces or ends a signed lease.
         active: its beats arrive in time.
+        counter: the number that the signed call carried, 0 for a call without one. A lease takes only rising numbers.
     """
 
     id: str
@@ -22,3 +23,4 @@ class LeaseState:
     caller: str = ""
     signed: bool = False
     active: bool = True
+    counter: int = 0

@@ -42,25 +42,30 @@ class WatchedTime:
 
     Deadlines are kept in this time. A pause (a stopped process, a clock that jumps) passes as one ordinary period,
     so all deadlines move by the rest of it and nobody is blamed for beats that could not be taken.
+
+    Args:
+        seen: what the outer clock showed at the last look; None before the first.
+        value: the time watched until then.
     """
 
-    __slots__ = ("_seen", "value")
+    __slots__ = ("seen", "value")
 
-    def __init__(self) -> None:
-        self._seen: float | None = None
-        self.value = 0.0
+    def __init__(self, seen: float | None = None, value: float = 0.0) -> None:
+        self.seen = seen
+        self.value = value
+
+    def at(self, now: float) -> float:
+        """The time watched when the outer clock shows `now`, in seconds, if somebody looks then."""
+        passed = 0.0 if self.seen is None else max(0.0, now - self.seen)
+        return self.value + (passed if passed <= SWEEP_SECONDS + AWAY_SECONDS else SWEEP_SECONDS)
 
     def advance(self, now: float) -> float:
         """Take a look at the outer clock, in seconds; returns the time watched so far."""
-        if self._seen is None:
-            self._seen = now
-        passed = now - self._seen
-        if passed > 0:
-            self.value += passed if passed <= SWEEP_SECONDS + AWAY_SECONDS else SWEEP_SECONDS
+        self.value = self.at(now)
         # Also when it went backwards: what follows is measured from here.
-        self._seen = now
+        self.seen = now
         return self.value
 
     def outer(self, watched: float) -> float:
         """When the outer clock will show what `watched` names, if somebody keeps looking."""
-        return (self._seen or 0.0) + watched - self.value
+        return (self.seen or 0.0) + watched - self.value

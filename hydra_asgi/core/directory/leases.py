@@ -4,7 +4,8 @@ Rules for whoever edits this:
 
 - An instance is (service, address) and lives while one of its leases does; it is active while one of its leases is.
 - Only `sweep` lets anything lapse. The other verbs cost the same however many instances there are.
-- `counter` moves when what is listed changes, and for no other reason: not for beats, not for repetitions.
+- `counter` moves when what is listed or set changes, and for no other reason: not for beats, not for repetitions.
+- A call that is refused changes nothing.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from hydra_asgi.core.directory.listing import Lease, Listing
 from hydra_asgi.core.directory.mass_silence import hold_back
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.token import first_token, next_token
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import RefusedError
 
 __all__ = ["LeaseBook", "Swept"]
@@ -39,13 +41,13 @@ class LeaseBook:
     """Every instance with its leases.
 
     Attributes:
-        counter: moves with every change of what is listed or shared out; the second half of a revision.
-        shares: central weights, service -> version -> share.
+        counter: moves with every change of what is listed or set; the second half of a revision.
+        settings: central settings by service; replaced whole when one changes.
     """
 
     def __init__(self) -> None:
         self.counter = 0
-        self.shares: Mapping[str, Mapping[int, float]] = {}
+        self.settings: Mapping[str, ServiceSettings] = {}
         self._time = WatchedTime()
         self._due = inf  # a sweep before this finds nothing to do; may be too early, never too late
         self._orders = 0
@@ -69,11 +71,12 @@ class LeaseBook:
 
         Raises:
             RefusedError: 403, the lease belongs to another service, or the instance or the lease is held with a
-                signature and this call has none.
+                signature and this call has none; 401, the lease has seen this counter or a higher one.
         """
         self._refuse_strangers(instance, lease)
-        time = self._time.advance(now)
         held = self._leases.get(lease.id)
+        seen = 0 if held is None else held.next_counter(lease.counter)
+        time = self._time.advance(now)
         if held is not None and held.listing.announced.key != instance.key:
             self._end(held, time)
             held = None
@@ -81,28 +84,39 @@ class LeaseBook:
         if held is not None:
             self._drop(held)
         renewed = self._start(listing, lease, time)
+        renewed.counter = seen or lease.counter
         if held is not None:
             renewed.draining = held.draining
         news = listing.announce(instance)
         self._settle(listing, time, news=news)
         return listing.listed
 
-    def renew(self, lease_id: str, service: str, now: float) -> bool:
-        """Take a beat. False: no such lease of that service."""
+    def renew(self, lease_id: str, service: str, now: float, *, counter: int = 0) -> bool:
+        """Take a beat. False: no such lease of that service.
+
+        Raises:
+            RefusedError: 401, the lease has seen this counter or a higher one.
+        """
         time = self._time.advance(now)
         lease = self._lease(lease_id, service)
         if lease is None:
             return False
+        lease.counter = lease.next_counter(counter)
         self._beat(lease, time)
         self._settle(lease.listing, time)
         return True
 
-    def release(self, lease_id: str, service: str, now: float) -> bool:
-        """End a lease; the last one takes its instance with it. False: there was none."""
+    def release(self, lease_id: str, service: str, now: float, *, counter: int = 0) -> bool:
+        """End a lease; the last one takes its instance with it. False: there was none.
+
+        Raises:
+            RefusedError: 401, as for `renew`.
+        """
         time = self._time.advance(now)
         lease = self._lease(lease_id, service)
         if lease is None:
             return False
+        lease.next_counter(counter)
         self._end(lease, time)
         return True
 
@@ -110,7 +124,7 @@ class LeaseBook:
         """The leases of a service that were announced from one IP address."""
         time = self._time.advance(now)
         return tuple(
-            LeaseState(lease.id, service, caller, lease.signed, lease.is_active(time))
+            LeaseState(lease.id, service, caller, lease.signed, lease.is_active(time), lease.counter)
             for lease in self._by_caller.get((service, caller), {}).values()
         )
 
@@ -135,13 +149,14 @@ class LeaseBook:
         self._settle(listing, time)
         return True
 
-    def set_shares(self, service: str, shares: Mapping[int, float] | None) -> None:
-        """Override the weights of a service's versions; None gives them back to its instances."""
-        changed = {name: given for name, given in self.shares.items() if name != service}
-        if shares is not None:
-            changed[service] = dict(shares)
-        if changed != self.shares:
-            self.shares = changed
+    def configure(self, service: str, settings: ServiceSettings | None) -> None:
+        """Set the central settings of a service as a whole; None or empty ones take them back."""
+        changed = {name: given for name, given in self.settings.items() if name != service}
+        if settings is not None and settings != ServiceSettings():
+            # A copy of the one part that its owner could still change.
+            changed[service] = replace(settings, shares=dict(settings.shares))
+        if changed != self.settings:
+            self.settings = changed
             self.counter += 1
 
     def sweep(self, now: float) -> Swept:

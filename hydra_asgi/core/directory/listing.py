@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from hydra_asgi.core.directory.lease_times import FORGOTTEN_SECONDS, INACTIVE_SECONDS
 from hydra_asgi.core.instance import ServiceInstance
+from hydra_asgi.errors import RefusedError
 
 __all__ = ["Lease", "Listing", "same_announcement"]
 
@@ -22,6 +23,7 @@ class Lease:
         listing: the instance it keeps alive.
         draining: its instance was told to drain while this lease was there. A process that starts again behind the
             same address holds a new lease and so takes requests once the old one is gone.
+        counter: the highest number that a signed call for it carried.
     """
 
     id: str
@@ -31,6 +33,7 @@ class Lease:
     beat: float
     listing: "Listing"
     draining: bool = False
+    counter: int = 0
 
     def is_active(self, now: float) -> bool:
         """Whether its beats arrive in time."""
@@ -39,6 +42,20 @@ class Lease:
     def has_lapsed(self, now: float) -> bool:
         """Whether it has been silent for so long that only a vouch keeps its instance."""
         return now - self.beat >= FORGOTTEN_SECONDS
+
+    def next_counter(self, given: int) -> int:
+        """The counter after a call that carries this number; 0 says that it carries none.
+
+        Raises:
+            RefusedError: 401, this number or a higher one was seen before: the call is a copy of an old one.
+        """
+        if not given:
+            return self.counter
+        if given <= self.counter:
+            raise RefusedError(
+                401, f"counter {given} of a call of {self.service!r} was used before; sign anew with a higher one"
+            )
+        return given
 
     def deadlines(self) -> tuple[float, float]:
         """When it becomes inactive and when it lapses."""

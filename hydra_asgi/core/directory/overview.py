@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from hydra_asgi.core.instance import ServiceInstance, Snapshot
 from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.path_prefixes import PathPrefixes
+from hydra_asgi.core.service_settings import ServiceSettings
 
 __all__ = ["MenuEntry", "Overview", "ServiceView", "build_overview"]
 
@@ -83,20 +85,22 @@ def build_overview(snapshot: Snapshot) -> Overview:
     for instance in snapshot.instances:
         if instance.active:
             services.setdefault(instance.service, []).append(instance)
-    views = tuple(_view(name, instances, snapshot.shares.get(name)) for name, instances in services.items())
+    views = tuple(_view(name, instances, snapshot.settings.get(name)) for name, instances in services.items())
     available = {view.name: view.available for view in views}
     # An app without a service name is no service, but its menu items are as good as any.
     named = tuple(view for view in views if view.name)
     return Overview(str(snapshot.revision), named, _menus(snapshot.instances, available))
 
 
-def _view(name: str, instances: list[ServiceInstance], shares: Mapping[int, float] | None) -> ServiceView:
+def _view(name: str, instances: list[ServiceInstance], settings: ServiceSettings | None) -> ServiceView:
+    prefixes = PathPrefixes(() if settings is None else settings.prefixes)
+    routes = (route.template for instance in instances for route in instance.routes)
     return ServiceView(
         name=name,
-        available=not Group.build(instances, shares).is_drained,
+        available=not Group.build(instances, settings).is_drained,
         versions=tuple(sorted({instance.version for instance in instances})),
         instances=len(instances),
-        routes=tuple(dict.fromkeys(route.template for instance in instances for route in instance.routes)),
+        routes=tuple(filter(prefixes.cover, dict.fromkeys(routes))),
     )
 
 

@@ -1,24 +1,20 @@
 """Which instance of a service answers: the version by the user's key first, then an instance of that version.
 
-Shares between versions come from central settings when there are any for the service, else from the sum of the
-instances' weights; within a version the instances' weights count. Weight 0 never gets a request. The choice is
-weighted rendezvous hashing (`core.routing.rendezvous` says what is hashed).
+Shares between versions come from central settings when there are any for the service (`core.routing.shares`), else
+from the sum of the instances' weights; within a version the instances' weights count. Weight 0 never gets a request.
+The choice is weighted rendezvous hashing (`core.routing.rendezvous` says what is hashed).
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.rendezvous import candidate_prefix, score
+from hydra_asgi.core.routing.shares import central_shares, usable_weight
+from hydra_asgi.core.service_settings import Condition, ServiceSettings
 
-__all__ = ["POLICIES", "Group", "Member", "Policy", "VersionPool", "equal_share", "newest_version_wins"]
-
-MAX_WEIGHT = 1e9
-"""Larger weights count as this one: sums stay finite whatever a store holds."""
-
-_FULL_SHARE = 10.0
-"""Shares are out of ten, as in Medusa's own settings (CONTRACT.md 9.3)."""
+__all__ = ["Group", "Member", "VersionPool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +28,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class VersionPool:
-    """A version that may be picked, with its share (> 0) of the service's users."""
+    """A version that may be picked, with its share of the service's users; 0 for one that only conditions reach."""
 
     version: int
     share: float
@@ -49,27 +45,53 @@ class Group:
         instances: all of them, drained and inactive ones too, oldest first.
         versions: what may be picked now. Only active instances; the inactive ones when no active one may be picked.
         active_count: how many instances are active, whatever their weight.
+        conditions: who gets one version whatever the shares say; `core.routing.conditions` reads requests by them.
     """
 
     service: str
     instances: tuple[ServiceInstance, ...]
     versions: tuple[VersionPool, ...]
     active_count: int
+    conditions: tuple[Condition, ...] = ()
+    _first: VersionPool | None = None
+    _steered: Mapping[int, "Group"] = field(default_factory=dict, compare=False)
 
     @classmethod
-    def build(cls, instances: Iterable[ServiceInstance], shares: Mapping[int, float] | None = None) -> Self:
+    def build(cls, instances: Iterable[ServiceInstance], settings: ServiceSettings | None = None) -> Self:
         """Make a group.
 
         Args:
             instances: of one service.
-            shares: central settings, version -> share. A version they do not name gets nothing while a version with a
+            settings: what is set centrally. A version that its shares do not name gets nothing while a version with a
                 share can serve, and is balanced by its instances' weights when none can.
         """
         listed = tuple(sorted(instances, key=lambda instance: (instance.order, str(instance.address))))
         active = [instance for instance in listed if instance.active]
         silent = [instance for instance in listed if not instance.active]
+        shares = central_shares(settings, listed)
         versions = _pools(active, shares) or _pools(silent, shares)
-        return cls(listed[0].service if listed else "", listed, versions, len(active))
+        group = cls(listed[0].service if listed else "", listed, versions, len(active))
+        if settings is None or not settings.conditions:
+            return group
+        spare = [replace(pool, share=0.0) for pool in _pools(active) or _pools(silent)]
+        reachable = {pool.version: pool for pool in (*spare, *versions)}
+        named = {condition.version for condition in settings.conditions}
+        steered = {version: group._with_first(pool) for version, pool in reachable.items() if version in named}
+        # A version that cannot serve now is left out, so that the next condition decides.
+        conditions = tuple(condition for condition in settings.conditions if condition.version in steered)
+        return replace(group, conditions=conditions, _steered=steered)
+
+    def _with_first(self, first: VersionPool) -> Self:
+        """The group for users who get one version; it stands before the others, whatever its share."""
+        others = (pool for pool in self.versions if pool.version != first.version)
+        return replace(self, versions=(first, *others), _first=first)
+
+    def steered(self, version: int | None) -> "Group":
+        """The group for a user who gets this version before others; the group itself for None.
+
+        It is made when the group is, so that a request allocates none.
+        """
+        return self if version is None else self._steered.get(version, self)
 
     @property
     def is_drained(self) -> bool:
@@ -102,6 +124,8 @@ class Group:
         versions: Sequence[VersionPool] = self.versions
         if len(versions) > 1:
             versions = sorted(versions, key=lambda pool: score(pool.prefix, hashed, pool.share), reverse=True)
+            if self._first is not None:
+                versions = [self._first, *(pool for pool in versions if pool is not self._first)]
         for pool in versions:
             members: Sequence[Member] = pool.members
             if len(members) > 1:
@@ -110,10 +134,10 @@ class Group:
                 yield member.instance
 
 
-def _pools(instances: Sequence[ServiceInstance], shares: Mapping[int, float] | None) -> tuple[VersionPool, ...]:
+def _pools(instances: Sequence[ServiceInstance], shares: Mapping[int, float] | None = None) -> tuple[VersionPool, ...]:
     by_version: dict[int, list[Member]] = {}
     for instance in instances:
-        weight = _usable(instance.weight)
+        weight = usable_weight(instance.weight)
         if weight:
             prefix = candidate_prefix("instance", instance.service, str(instance.address))
             by_version.setdefault(instance.version, []).append(Member(instance, weight, prefix))
@@ -133,32 +157,5 @@ def _version_prefix(version: int, members: Sequence[Member]) -> bytes:
 def _effective_shares(sums: Mapping[int, float], shares: Mapping[int, float] | None) -> Mapping[int, float]:
     if not shares:
         return sums
-    named = {version: share for version in sums if (share := _usable(shares.get(version, 0.0)))}
+    named = {version: share for version in sums if (share := usable_weight(shares.get(version, 0.0)))}
     return named or {version: weight for version, weight in sums.items() if version not in shares}
-
-
-def _usable(weight: float) -> float:
-    """The weight as it counts: not a number and everything below 0 are 0."""
-    return min(weight, MAX_WEIGHT) if weight > 0 else 0.0
-
-
-Policy = Callable[[Iterable[ServiceInstance]], dict[int, float]]
-"""Makes the shares of a service's versions from its instances, in the place of central settings."""
-
-
-def equal_share(instances: Iterable[ServiceInstance]) -> dict[int, float]:
-    """Every version gets the same share, however many instances it has."""
-    return {instance.version: _FULL_SHARE for instance in instances}
-
-
-def newest_version_wins(instances: Iterable[ServiceInstance]) -> dict[int, float]:
-    """The highest version that can serve gets everything: an active one, else one that is not drained, else any."""
-    listed = list(instances)
-    usable = [instance for instance in listed if _usable(instance.weight)]
-    serving = [instance for instance in usable if instance.active] or usable or listed
-    newest = max((instance.version for instance in serving), default=0)
-    return {instance.version: _FULL_SHARE if instance.version == newest else 0.0 for instance in listed}
-
-
-POLICIES: Mapping[str, Policy] = {"EQUAL_SHARE": equal_share, "NEWEST_VERSION_WINS": newest_version_wins}
-"""Policies under the names that settings use."""

@@ -5,19 +5,24 @@ parameter, parameter, rest of the path; then the service that registered first. 
 with its trailing slash added or taken away, so that the owning app can redirect.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
 from hydra_asgi.core.instance import Route, RouteKind, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.core.routing.host_pattern import host_labels, parse_host_pattern
+from hydra_asgi.core.routing.path_prefixes import PathPrefixes
 from hydra_asgi.core.routing.route_owner import Conflict, Declaration, Match, Owners, settle
 from hydra_asgi.core.routing.route_tree import Node
 from hydra_asgi.core.routing.template import Segment, parse_template
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import TemplateError
 
 __all__ = ["Conflict", "Match", "RouteTable", "Skipped"]
+
+PrivateRoute = tuple[tuple[str, str], Route]
+"""An instance's key and a route of it."""
 
 Skipped = tuple[tuple[str, str], str, str]
 """A route that could not be taken in: the instance's key, the template, the reason."""
@@ -69,15 +74,20 @@ class RouteTable:
 
     @classmethod
     def build(
-        cls, instances: Iterable[ServiceInstance], shares: Mapping[str, Mapping[int, float]] | None = None
+        cls,
+        instances: Iterable[ServiceInstance],
+        settings: Mapping[str, ServiceSettings] | None = None,
+        *,
+        private: Container[PrivateRoute] = (),
     ) -> Self:
         """Compile a directory.
 
         Args:
             instances: all listed instances.
-            shares: central weights, service -> version -> share.
+            settings: central settings by service.
+            private: routes that only this node knows; path prefixes in the settings do not limit them.
         """
-        builder = _Builder(instances, shares or {})
+        builder = _Builder(instances, settings or {}, private)
         listed = [instance for own in builder.by_service.values() for instance in own]
         for instance in listed:
             for route in instance.routes:
@@ -138,20 +148,33 @@ def _search(sites: _Sites, segments: tuple[str, ...], method: str, host: str) ->
 class _Builder:
     """What is needed while a table is built and not after."""
 
-    def __init__(self, instances: Iterable[ServiceInstance], shares: Mapping[str, Mapping[int, float]]) -> None:
+    def __init__(
+        self,
+        instances: Iterable[ServiceInstance],
+        settings: Mapping[str, ServiceSettings],
+        private: Container[PrivateRoute],
+    ) -> None:
         self.by_service: dict[str, list[ServiceInstance]] = {}
         # By age, so that a service's place in this dict is its precedence.
         for instance in sorted(instances, key=lambda one: (one.order, one.key)):
             self.by_service.setdefault(instance.service, []).append(instance)
         self.http, self.websocket = _Sites(), _Sites()
         self.skipped: list[Skipped] = []
-        self._shares = shares
+        self._settings = settings
+        self._private = private
+        # Of the few services that are limited.
+        self._prefixes = {service: PathPrefixes(own.prefixes) for service, own in settings.items() if own.prefixes}
         self._declared: dict[_Paths, list[Declaration]] = {}
         self._places: dict[tuple[bool, str | None, str], list[Declaration] | str] = {}
         self._groups: dict[tuple[int, ...], Group] = {}
 
     def declare(self, instance: ServiceInstance, route: Route) -> None:
         """Take in one route of one instance."""
+        prefixes = self._prefixes.get(instance.service)
+        if prefixes is not None and not prefixes.cover(route.template) and (instance.key, route) not in self._private:
+            allowed = ", ".join(self._settings[instance.service].prefixes)[:200]
+            self.skipped.append((instance.key, route.template, f"central settings limit the service to {allowed}"))
+            return
         is_http = route.kind is _HTTP
         name = (is_http, route.host, route.template)
         place = self._places.get(name)
@@ -187,6 +210,6 @@ class _Builder:
         group = self._groups.get(name)
         if group is None:
             distinct = {id(instance): instance for instance in instances}
-            shares = self._shares.get(instances[0].service)
-            group = self._groups[name] = Group.build(distinct.values(), shares)
+            settings = self._settings.get(instances[0].service)
+            group = self._groups[name] = Group.build(distinct.values(), settings)
         return group

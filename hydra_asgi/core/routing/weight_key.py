@@ -6,7 +6,7 @@ key chooses among instances and grants nothing, so a key that a client made up i
 
 import re
 
-__all__ = ["COOKIE", "HEADER", "cookie_field", "may_set_cookie", "read_key"]
+__all__ = ["COOKIE", "HEADER", "cookie_field", "key_in_cookie", "may_set_cookie", "read_key"]
 
 COOKIE = b"hydra-key"
 HEADER = b"hydra-key"
@@ -22,14 +22,19 @@ _PRIVATE = (b"no-store", b"private", b"no-cache")
 
 def read_key(headers: list[tuple[bytes, bytes]]) -> str:
     """The user's key from `Hydra-Key` or the cookie; "" when there is none or it is malformed."""
-    found = b""
+    found = ""
     for name, value in headers:
         if name == HEADER and _KEY.fullmatch(value):
             return value.decode("ascii")
         if name == b"cookie" and not found and COOKIE in value:
-            match = _IN_COOKIE.search(value)
-            found = match[1] if match else b""
-    return found.decode("ascii")
+            found = key_in_cookie(value)
+    return found
+
+
+def key_in_cookie(value: bytes) -> str:
+    """The key in one `Cookie` field; "" when there is none or it is malformed."""
+    match = _IN_COOKIE.search(value)
+    return match[1].decode("ascii") if match else ""
 
 
 def cookie_field(key: str, *, secure: bool) -> bytes:

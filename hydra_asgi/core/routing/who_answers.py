@@ -5,15 +5,17 @@ which the mounted app stands with the same rights as everybody else; a route tha
 is unavailable and not unknown; and at last the mounted app, whose 404 is its own.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
 from hydra_asgi.core.directory.directory_state import DirectoryState
 from hydra_asgi.core.instance import Dialect, RouteKind, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.conditions import forced_version
 from hydra_asgi.core.routing.token import parse_token
 
-__all__ = ["Addressed", "Forward", "Local", "Unavailable", "who_answers"]
+__all__ = ["Addressed", "Forward", "Local", "Unavailable", "elsewhere", "who_answers"]
 
 
 class Addressed(Enum):
@@ -75,6 +77,8 @@ def who_answers(
     key: str,
     kind: RouteKind = RouteKind.HTTP,
     host: str = "",
+    chosen: int = 0,
+    headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> Local | Forward | Unavailable:
     """Decide.
 
@@ -85,27 +89,71 @@ def who_answers(
         key: the user's weight key; picks the version and the instance.
         kind: HTTP or WebSocket.
         host: the request's host.
+        chosen: the token of the instance that the node before us has chosen; 0 for none.
+        headers: the request's; read only where central settings give some users a version by a header or a cookie.
     """
     how, group = _addressed(state, segments) if len(segments) > 1 else (Addressed.NOTHING, None)
     if group is None:
         how = Addressed.NOTHING
         match = state.table.match(segments, method, kind=kind, host=host)
-        if match is not None and match.group.is_drained:
+        group = _steered(match.group, headers) if match is not None else None
+        if group is not None and group.is_drained:
             # Nobody takes requests: what this node can answer itself it does, its health page above all.
-            if state.own in match.group.instances:
+            if state.own in group.instances:
                 return Local(known=True)
-            return Unavailable(match.service, "takes no requests at the moment")
-        group = match.group if match is not None else None
+            return Unavailable(group.service, "takes no requests at the moment")
+    else:
+        group = _steered(group, headers)
+    if chosen and group is not None and _is_chosen(state, chosen) and state.own in group.instances:
+        # Two nodes that know different directories for a moment would send it to and fro. Whoever made this up gets no
+        # more than what the app publishes and owns.
+        return Local(known=True, addressed=how)
     picked = group.pick(key) if group is not None else None
     if group is not None and picked is not None:
         own = state.own
-        if own is not None and picked.token == own.token and picked.service == own.service:
+        if own is not None and _is_as_good(own, picked, group):
             return Local(known=True, addressed=how)
         return Forward(group, picked, how)
     gone = state.departed.match(segments, method, kind=kind, host=host)
     if gone is not None:
         return Unavailable(gone.service, "is not available at the moment")
     return Local(known=False)
+
+
+def elsewhere(state: DirectoryState, segments: tuple[str, ...], method: str, *, host: str = "") -> Group | None:
+    """The group of another service that answers such requests, whoever sends them; None: only `who_answers` can tell.
+
+    Conditions are not looked at, so whoever gets a group steers it. The rest holds for as long as the state does.
+
+    Args:
+        state: the directory.
+        segments: the path, split and decoded.
+        method: upper-case.
+        host: the requests' host.
+    """
+    if len(segments) > 1 and _addressed(state, segments)[1] is not None:
+        return None
+    match = state.table.match(segments, method, host=host)
+    if match is None or (state.own is not None and state.own.service == match.service):
+        return None
+    return match.group
+
+
+def _steered(group: Group, headers: Iterable[tuple[bytes, bytes]]) -> Group:
+    return group.steered(forced_version(group.conditions, headers)) if group.conditions else group
+
+
+def _is_chosen(state: DirectoryState, chosen: int) -> bool:
+    return state.own is not None and state.own.token == chosen
+
+
+def _is_as_good(own: ServiceInstance, picked: ServiceInstance, group: Group) -> bool:
+    """Whether the mounted app may answer in the place of an instance: the user's version is what counts, and another
+    instance of it costs a way through the network that does nothing for the user.
+    """
+    if own.service != picked.service or own.version != picked.version:
+        return False
+    return own.token == picked.token or (own.weight > 0 and own in group.instances)
 
 
 def _addressed(state: DirectoryState, segments: tuple[str, ...]) -> tuple[Addressed, Group | None]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.instance import Address, MenuItem, Revision, Route, ServiceInstance, Snapshot
+from hydra_asgi.core.service_settings import ServiceSettings
 
 ORDERS = ServiceInstance("orders", Address("http", "10.0.0.1", 1), routes=(Route("/orders"),), token=1_000_000_001)
 SHOP = ServiceInstance("shop", Address("http", "10.0.0.1", 2), routes=(Route("/shop"),))
@@ -19,7 +20,7 @@ def test_at_first_nothing_is_known() -> None:
 
 def test_a_state_is_compiled_from_a_snapshot_and_what_left_it() -> None:
     """Table, departed routes and overview belong together."""
-    snapshot = Snapshot(Revision("e", 3), (ORDERS,), {"orders": {0: 1.0}})
+    snapshot = Snapshot(Revision("e", 3), (ORDERS,), {"orders": ServiceSettings({0: 1.0})})
     state = build_state(snapshot, (SHOP,))
     assert state.snapshot is snapshot
     matched = state.table.match(("orders",), "GET")
@@ -53,6 +54,17 @@ def test_hidden_routes_answer_here_and_are_shown_to_nobody() -> None:
         assert matched is not None
         assert matched.service == "shop"
         assert state.overview.services[0].routes == ("/shop",)
+
+
+def test_central_prefixes_limit_what_is_published_and_not_what_is_hidden() -> None:
+    """Table, overview and departed routes keep to them; the app's own health page is still served here."""
+    settings = {"shop": ServiceSettings(prefixes=("/shop",)), "orders": ServiceSettings(prefixes=("/o",))}
+    shop = replace(SHOP, routes=(Route("/shop"), Route("/grabbed")))
+    state = build_state(Snapshot(Revision("e", 3), (shop,), settings), (ORDERS,), LocalApp(shop, (Route("/health"),)))
+    found = {path: state.table.match((path,), "GET") is not None for path in ("shop", "grabbed", "health")}
+    assert found == {"shop": True, "grabbed": False, "health": True}
+    assert state.departed.match(("orders",), "GET") is None
+    assert state.overview.services[0].routes == ("/shop",)
 
 
 def test_an_app_without_a_name_is_no_service() -> None:

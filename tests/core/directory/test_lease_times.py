@@ -43,3 +43,12 @@ def test_a_moment_is_named_on_the_outer_clock() -> None:
     assert time.outer(6.0) == pytest.approx(106.0)
     time.advance(200.0)
     assert time.outer(6.0) == pytest.approx(205.0 - SWEEP_SECONDS)
+
+
+def test_a_look_can_be_thought_of() -> None:
+    """What time it will be is known without looking, and what was kept goes on where it was."""
+    time = WatchedTime(100.0, 7.0)
+    assert (time.at(101.0), time.at(50.0), time.at(1000.0)) == (8.0, 7.0, 7.0 + SWEEP_SECONDS)
+    assert (time.seen, time.value) == (100.0, 7.0)
+    assert time.advance(101.0) == 8.0
+    assert WatchedTime(None, 7.0).at(55.0) == 7.0

@@ -9,6 +9,7 @@ from hydra_asgi.core.directory.lease_times import SWEEP_SECONDS
 from hydra_asgi.core.directory.leases import LeaseBook, Swept
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
 from hydra_asgi.core.routing.token import MAX_TOKEN, MIN_TOKEN, first_token, next_token
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import RefusedError
 
 
@@ -341,15 +342,90 @@ def test_a_process_that_starts_again_does_not_drain_for_ever() -> None:
     assert watched.book.instances[0].weight == 4.0
 
 
-def test_shares_move_the_revision_when_they_change() -> None:
-    """Central weights belong to the directory's state."""
-    book = LeaseBook()
-    book.set_shares("orders", {1: 90.0, 2: 10.0})
-    book.set_shares("orders", {1: 90.0, 2: 10.0})
-    assert (book.shares, book.counter) == ({"orders": {1: 90.0, 2: 10.0}}, 1)
-    book.set_shares("orders", None)
-    book.set_shares("orders", None)
-    assert (book.shares, book.counter) == ({}, 2)
+def test_settings_move_the_revision_when_they_change() -> None:
+    """Central settings belong to the directory's state."""
+    book, given = LeaseBook(), ServiceSettings({1: 90.0, 2: 10.0})
+    book.configure("orders", given)
+    book.configure("orders", ServiceSettings({2: 10.0, 1: 90.0}))
+    assert (book.settings, book.counter) == ({"orders": given}, 1)
+    book.configure("shop", given)
+    book.configure("orders", None)
+    book.configure("orders", ServiceSettings())
+    assert (book.settings, book.counter) == ({"shop": given}, 3)
+    book.configure("shop", ServiceSettings())
+    assert (book.settings, book.counter) == ({}, 4)
+
+
+def test_settings_are_what_they_were_when_they_were_given() -> None:
+    """Whoever changes his own dict afterwards changes nothing here, and what is read is not changed later."""
+    book, shares = LeaseBook(), {1: 90.0}
+    book.configure("orders", ServiceSettings(shares))
+    shares[2] = 10.0
+    read = book.settings
+    assert read == {"orders": ServiceSettings({1: 90.0})}
+    book.configure("orders", None)
+    assert read == {"orders": ServiceSettings({1: 90.0})}
+
+
+def counter_of(book: LeaseBook) -> int:
+    (state,) = book.leases_of("orders", "10.0.0.1", 1000.0)
+    return state.counter
+
+
+def test_a_lease_takes_only_rising_counters() -> None:
+    """A copy of an old call is refused for every verb, changes nothing and is no beat."""
+    watched = Watched()
+    book, held = watched.book, replace(lease(signed=True), counter=5)
+    watched.register(instance(), held)
+    watched.advance(4)
+    before = book.counter
+    for used in (5, 4, 1, -1):
+        with pytest.raises(RefusedError, match="used before") as refused:
+            watched.register(instance(weight=3.0), replace(held, counter=used))
+        assert refused.value.status == 401
+        for verb in (book.renew, book.release):
+            with pytest.raises(RefusedError, match="used before"):
+                verb("a", "orders", watched.now, counter=used)
+    assert (counter_of(book), book.counter) == (5, before)
+    watched.advance(1.5)
+    assert watched.states == {8001: False}
+    assert book.renew("a", "orders", watched.now, counter=6)
+    watched.register(instance(), replace(held, counter=9))
+    assert counter_of(book) == 9
+    assert book.release("a", "orders", watched.now, counter=10)
+
+
+def test_a_call_without_a_counter_leaves_it_alone() -> None:
+    """Peers that do not count are as welcome as before; the highest number seen stays."""
+    watched = Watched()
+    book = watched.book
+    watched.register(instance(), replace(lease(), counter=5))
+    assert book.renew("a", "orders", watched.now)
+    watched.register(instance(), lease())
+    watched.register(instance(port=8002), lease())
+    assert counter_of(book) == 5
+    assert book.release("a", "orders", watched.now)
+
+
+def test_a_counter_ends_with_its_lease() -> None:
+    """A lease that starts anew counts from what it brings; an unknown one has no counter to be refused by."""
+    watched = Watched()
+    watched.register(instance(), replace(lease(), counter=5))
+    assert watched.book.release("a", "orders", watched.now, counter=6)
+    assert not watched.book.renew("a", "orders", watched.now, counter=1)
+    assert not watched.book.renew("a", "shop", watched.now, counter=1)
+    watched.register(instance(), replace(lease(), counter=2))
+    assert counter_of(watched.book) == 2
+
+
+def test_a_stranger_is_told_so_before_its_counter_is_looked_at() -> None:
+    """The reason that the caller can do something about comes first, and nothing is counted."""
+    watched = Watched()
+    watched.register(instance(), replace(lease(signed=True), counter=5))
+    with pytest.raises(RefusedError) as refused:
+        watched.register(instance("shop"), LeaseState("a", "shop", "10.0.0.1", signed=True, counter=7))
+    assert refused.value.status == 403
+    assert counter_of(watched.book) == 5
 
 
 def test_time_away_does_not_count() -> None:

@@ -15,6 +15,7 @@ from hydra_asgi.errors import RefusedError
 
 PORTS = st.integers(1, 10)
 LEASES = st.integers(1, 12).map(str)
+COUNTERS = st.sampled_from([0, 0, 0, 1, 2, 3])
 CALLERS = st.sampled_from(["10.0.0.1", "10.0.0.2"])
 SERVICE = "orders"
 GRAIN = Fraction(1, 1024)
@@ -27,6 +28,7 @@ class OldLease:
     signed: bool
     age: Fraction = Fraction(0)
     draining: bool = False
+    counter: int = 0
 
     @property
     def beats(self) -> bool:
@@ -86,12 +88,15 @@ class Model:
     def at(self, port: int) -> OldInstance | None:
         return next((instance for instance in self.instances if instance.port == port), None)
 
-    def register(self, port: int, version: int, name: str, caller: str, signed: bool) -> bool:
+    def register(self, port: int, version: int, name: str, caller: str, signed: bool, counter: int) -> bool:
         old, target = self.of_lease(name), self.at(port)
         protected = (old is not None and old.leases[name].signed) or (
             target is not None and any(lease.signed for lease in target.leases.values())
         )
         if protected and not signed:
+            return False
+        seen = 0 if old is None else old.leases[name].counter
+        if counter and counter <= seen:
             return False
         draining = old is not None and old is target and old.leases[name].draining
         if old is not None and old is not target:
@@ -101,15 +106,21 @@ class Model:
             target = OldInstance(port, self.orders, version)
             self.instances.append(target)
         target.version = version
-        target.leases[name] = OldLease(caller, signed, draining=draining)
+        target.leases[name] = OldLease(caller, signed, draining=draining, counter=counter or seen)
         target.settle()
         return True
 
-    def renew(self, name: str) -> bool:
+    def is_copy(self, name: str, counter: int) -> bool:
+        """Whether a call for a lease carries a number that was seen."""
+        instance = self.of_lease(name)
+        return instance is not None and 0 < counter <= instance.leases[name].counter
+
+    def renew(self, name: str, counter: int = 0) -> bool:
         instance = self.of_lease(name)
         if instance is None:
             return False
         instance.leases[name].age = Fraction(0)
+        instance.leases[name].counter = counter or instance.leases[name].counter
         instance.settle()
         return True
 
@@ -164,15 +175,15 @@ class LeaseBookMachine(RuleBasedStateMachine):
     def token(self, port: int) -> int:
         return self.tokens.get(port, 1_000_000_000)
 
-    def do_register(self, port: int, version: int, name: str, caller: str, signed: bool) -> None:
+    def do_register(self, port: int, version: int, name: str, caller: str, signed: bool, counter: int = 0) -> None:
         given = ServiceInstance(SERVICE, Address("http", "h", port), version)
-        allowed = self.model.register(port, version, name, caller, signed)
-        if allowed:
-            listed = self.book.register(given, LeaseState(name, SERVICE, caller, signed), self.now)
+        lease = LeaseState(name, SERVICE, caller, signed, counter=counter)
+        if self.model.register(port, version, name, caller, signed, counter):
+            listed = self.book.register(given, lease, self.now)
             self.tokens[port] = listed.token
         else:
             with pytest.raises(RefusedError):
-                self.book.register(given, LeaseState(name, SERVICE, caller, signed), self.now)
+                self.book.register(given, lease, self.now)
 
     @initialize()
     def fill(self) -> None:
@@ -180,17 +191,32 @@ class LeaseBookMachine(RuleBasedStateMachine):
         for port in range(1, 10):
             self.do_register(port, 1, str(port), "10.0.0.1", False)
 
-    @rule(port=PORTS, version=st.integers(1, 2), name=LEASES, caller=CALLERS, signed=st.booleans())
-    def register(self, port: int, version: int, name: str, caller: str, signed: bool) -> None:
-        self.do_register(port, version, name, caller, signed)
+    @rule(
+        port=PORTS,
+        version=st.integers(1, 2),
+        name=LEASES,
+        caller=CALLERS,
+        signed=st.booleans(),
+        counter=COUNTERS,
+    )
+    def register(self, port: int, version: int, name: str, caller: str, signed: bool, counter: int) -> None:
+        self.do_register(port, version, name, caller, signed, counter)
 
-    @rule(name=LEASES)
-    def renew(self, name: str) -> None:
-        assert self.book.renew(name, SERVICE, self.now) is self.model.renew(name)
+    @rule(name=LEASES, counter=COUNTERS)
+    def renew(self, name: str, counter: int) -> None:
+        if self.model.is_copy(name, counter):
+            with pytest.raises(RefusedError):
+                self.book.renew(name, SERVICE, self.now, counter=counter)
+        else:
+            assert self.book.renew(name, SERVICE, self.now, counter=counter) is self.model.renew(name, counter)
 
-    @rule(name=LEASES)
-    def release(self, name: str) -> None:
-        assert self.book.release(name, SERVICE, self.now) is self.model.release(name)
+    @rule(name=LEASES, counter=COUNTERS)
+    def release(self, name: str, counter: int) -> None:
+        if self.model.is_copy(name, counter):
+            with pytest.raises(RefusedError):
+                self.book.release(name, SERVICE, self.now, counter=counter)
+        else:
+            assert self.book.release(name, SERVICE, self.now, counter=counter) is self.model.release(name)
 
     @rule(port=PORTS)
     def vouch(self, port: int) -> None:
@@ -210,9 +236,9 @@ class LeaseBookMachine(RuleBasedStateMachine):
 
     @rule(caller=CALLERS)
     def leases_of(self, caller: str) -> None:
-        found = {(lease.id, lease.signed, lease.active) for lease in self.book.leases_of(SERVICE, caller, self.now)}
-        assert found == {
-            (name, lease.signed, lease.beats)
+        states = self.book.leases_of(SERVICE, caller, self.now)
+        assert {(lease.id, lease.signed, lease.active, lease.counter) for lease in states} == {
+            (name, lease.signed, lease.beats, lease.counter)
             for instance in self.model.instances
             for name, lease in instance.leases.items()
             if lease.caller == caller
@@ -230,7 +256,7 @@ class LeaseBookMachine(RuleBasedStateMachine):
         for _ in range(steps):
             self.wait(2)
             for name in beating:
-                self.renew(name)
+                self.renew(name, 0)
             self.sweep()
 
     # Five pauses of 0.8 would make a whole number of grains.

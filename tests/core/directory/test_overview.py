@@ -2,6 +2,7 @@
 
 from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView, build_overview
 from hydra_asgi.core.instance import Address, MenuItem, Revision, Route, RouteKind, ServiceInstance, Snapshot
+from hydra_asgi.core.service_settings import ServiceSettings
 
 
 def instance(service: str = "orders", port: int = 8001, **fields: object) -> ServiceInstance:
@@ -52,8 +53,12 @@ def test_a_service_that_only_drains_is_listed_but_not_available() -> None:
 def test_a_service_whose_versions_have_no_share_is_not_available() -> None:
     """Availability follows central settings too."""
     given = instance(version=1)
-    assert not build_overview(Snapshot(Revision("e", 1), (given,), {"orders": {1: 0.0}})).is_available("orders")
-    assert build_overview(Snapshot(Revision("e", 1), (given,), {"orders": {1: 5.0}})).is_available("orders")
+    assert not build_overview(Snapshot(Revision("e", 1), (given,), {"orders": ServiceSettings({1: 0.0})})).is_available(
+        "orders"
+    )
+    assert build_overview(Snapshot(Revision("e", 1), (given,), {"orders": ServiceSettings({1: 5.0})})).is_available(
+        "orders"
+    )
 
 
 def test_a_label_falls_back_to_the_endpoint() -> None:

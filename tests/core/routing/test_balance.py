@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing import balance
-from hydra_asgi.core.routing.balance import POLICIES, Group, equal_share, newest_version_wins
+from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings, SharePolicy
 
 VECTORS = json.loads(Path(__file__).with_name("balance_vectors.json").read_text("utf-8"))
 KEYS = [f"user-{number}" for number in range(5_000)]
@@ -35,14 +36,14 @@ def ports(group: Group, key: str = "") -> list[int]:
 def test_the_order_is_that_of_the_vectors(vector: dict[str, Any]) -> None:
     """The committed vectors hold for ever: a change would move every user."""
     shares = {int(version): share for version, share in (vector["shares"] or {}).items()}
-    group = Group.build([instance(**values) for values in VECTORS["instances"]], shares)
+    group = Group.build([instance(**values) for values in VECTORS["instances"]], ServiceSettings(shares))
     assert ports(group, vector["key"]) == vector["ports"]
     assert group.pick(vector["key"]) == next(group.order(vector["key"]))
 
 
 def test_shares_are_kept_over_many_keys() -> None:
     """Central shares of 90 and 10 give 90 and 10 percent of the users, whatever the instances weigh."""
-    group = Group.build([instance(1, 1, 5), instance(2, 2, 50), instance(3, 2, 50)], {1: 90, 2: 10})
+    group = Group.build([instance(1, 1, 5), instance(2, 2, 50), instance(3, 2, 50)], ServiceSettings({1: 90, 2: 10}))
     seen = Counter(picked.version for key in KEYS if (picked := group.pick(key)))
     assert seen[1] / len(KEYS) == pytest.approx(0.9, abs=0.02)
     assert seen[2] / len(KEYS) == pytest.approx(0.1, abs=0.02)
@@ -88,7 +89,8 @@ def test_under_central_shares_an_instance_less_moves_only_its_keys(
     """While its version lives on, only the users of a lost instance move, and they keep their version."""
     instances = [instance(port, version, weight) for port, (version, weight) in enumerate(versions, 1)]
     lost = instances[-1]
-    before, after = Group.build(instances, shares).pick(key), Group.build(instances[:-1], shares).pick(key)
+    given = ServiceSettings(shares)
+    before, after = Group.build(instances, given).pick(key), Group.build(instances[:-1], given).pick(key)
     assert before is not None
     assert after is not None
     if before != lost:
@@ -177,7 +179,7 @@ def test_huge_weights_stay_comparable() -> None:
 )
 def test_central_shares_decide_between_versions(shares: dict[int, float], versions: list[int]) -> None:
     """A version that is not named waits while a named one serves, and answers when none can; share 0 drains."""
-    group = Group.build([instance(1, 1), instance(2, 2)], shares)
+    group = Group.build([instance(1, 1), instance(2, 2)], ServiceSettings(shares))
     assert [pool.version for pool in group.versions] == versions
     assert group.needs_key is (len(versions) > 1)
 
@@ -187,34 +189,80 @@ def test_a_key_may_hold_what_utf8_cannot() -> None:
     assert Group.build([instance(1), instance(2)]).pick("\udce9") is not None
 
 
-def test_equal_share_gives_every_version_the_same() -> None:
-    """However many instances a version has, its share is that of every other."""
-    assert equal_share([instance(1, 1), instance(2, 1), instance(3, 2)]) == {1: 10.0, 2: 10.0}
+@settings(max_examples=20)
+@given(st.sampled_from(SharePolicy), _WEIGHTS)
+def test_a_policy_never_drains_a_service(policy: SharePolicy, versions: list[tuple[int, float]]) -> None:
+    """Shares from a policy leave somebody to answer."""
+    instances = [instance(port, version, weight) for port, (version, weight) in enumerate(versions, 1)]
+    assert not Group.build(instances, ServiceSettings(policy=policy)).is_drained
+
+
+def for_testers(*versions: int, shares: dict[int, float] | None = None) -> ServiceSettings:
+    """Settings under which the header `x-v: <version>` gets that version."""
+    conditions = (Condition(ConditionSource.HEADER, "x-v", str(version), version) for version in versions)
+    return ServiceSettings(shares or {}, conditions=tuple(conditions))
+
+
+def test_a_version_that_a_condition_names_comes_first_whatever_its_share() -> None:
+    """Who gets version 2 gets it although it has no share; then the others, as for everybody else."""
+    instances = [instance(1, 1), instance(2, 2), instance(3, 2), instance(4, 3)]
+    group = Group.build(instances, for_testers(2, shares={1: 50, 3: 50}))
+    forced = group.steered(2)
+    for key in KEYS[:50]:
+        assert set(ports(forced, key)[:2]) == {2, 3}
+        assert ports(forced, key)[2:] == ports(group, key)
+        assert forced.pick(key) in instances[1:3]
+        assert forced.pick(key, {2, 3}) == group.pick(key)
+    assert {picked.version for key in KEYS[:50] if (picked := group.pick(key))} == {1, 3}
+    assert (group.needs_key, len(group.conditions)) == (True, 1)
+
+
+def test_a_version_with_a_share_may_be_named_too() -> None:
+    """It is tried once, before the rest; within it the key decides as always."""
+    group = Group.build([instance(1, 1), instance(2, 2), instance(3, 2)], for_testers(1, 2))
+    for key in KEYS[:50]:
+        assert ports(group.steered(1), key)[0] == 1
+        assert sorted(ports(group.steered(2), key)) == [1, 2, 3]
+        assert ports(group.steered(2), key)[:2] == [port for port in ports(group, key) if port != 1]
+
+
+def test_a_group_without_conditions_steers_nobody() -> None:
+    """The usual service pays nothing, and neither does a user whom no condition fits."""
+    plain, group = Group.build([instance(1)]), Group.build([instance(1), instance(2, 2)], for_testers(2))
+    assert plain.steered(2) is plain
+    assert plain.conditions == ()
+    assert group.steered(None) is group
+    assert group.steered(7) is group
+    assert group.steered(2) is group.steered(2)
 
 
 @pytest.mark.parametrize(
-    ("instances", "newest"),
-    [
-        ([instance(1, 1), instance(2, 2)], 2),
-        ([instance(1, 1), instance(2, 2, active=False)], 1),
-        ([instance(1, 1), instance(2, 2, weight=0)], 1),
-        ([instance(1, 1, active=False), instance(2, 2, active=False)], 2),
-        ([instance(1, 1, weight=0), instance(2, 2, weight=0)], 2),
-    ],
+    "gone", [[], [instance(2, 2, weight=0)], [instance(2, 2, active=False)], [instance(2, 2, 0, active=False)]]
 )
-def test_newest_version_wins(instances: list[ServiceInstance], newest: int) -> None:
-    """The highest version that can serve gets everything."""
-    assert newest_version_wins(instances) == {1: 10.0 if newest == 1 else 0.0, 2: 10.0 if newest == 2 else 0.0}
+def test_a_version_that_cannot_serve_is_forced_on_nobody(gone: list[ServiceInstance]) -> None:
+    """A drained, silent or missing version leaves the user to the next condition, at last to the shares."""
+    group = Group.build([instance(1, 1), instance(3, 3), *gone], for_testers(2, 3, shares={1: 100}))
+    assert [condition.version for condition in group.conditions] == [3]
+    assert ports(group.steered(2)) == [1]
+    assert ports(group.steered(3)) == [3, 1]
 
 
-@settings(max_examples=20)
-@given(st.sampled_from(sorted(POLICIES)), _WEIGHTS)
-def test_a_policy_never_drains_a_service(name: str, versions: list[tuple[int, float]]) -> None:
-    """Shares from a policy leave somebody to answer."""
-    instances = [instance(port, version, weight) for port, (version, weight) in enumerate(versions, 1)]
-    assert not Group.build(instances, POLICIES[name](instances)).is_drained
+def test_a_silent_version_is_forced_when_all_are_silent() -> None:
+    """Silent instances get requests when nothing else is left, also those that a condition asks for."""
+    group = Group.build([instance(1, 1, active=False), instance(2, 2, active=False)], for_testers(2, shares={1: 100}))
+    assert ports(group.steered(2)) == [2, 1]
 
 
-def test_a_policy_without_instances_has_no_shares() -> None:
-    """Policies may be asked about a service that just went."""
-    assert equal_share([]) == newest_version_wins([]) == {}
+def test_a_service_without_shares_still_serves_those_whom_a_condition_names() -> None:
+    """Shares of 0 keep everybody out but the testers."""
+    group = Group.build([instance(1, 1), instance(2, 2)], for_testers(2, shares={1: 0, 2: 0}))
+    assert group.is_drained
+    assert ports(group.steered(2)) == [2]
+
+
+def test_an_active_version_is_reached_while_the_shares_name_a_silent_one() -> None:
+    """The shares' only version is silent and has to do for everybody else."""
+    group = Group.build([instance(1, 1), instance(2, 2, active=False)], for_testers(1, 2, shares={1: 0, 2: 100}))
+    assert ports(group) == [2]
+    assert ports(group.steered(1)) == [1, 2]
+    assert ports(group.steered(2)) == [2]

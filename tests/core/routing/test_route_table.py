@@ -12,6 +12,7 @@ from hydra_asgi.core.routing.host_pattern import host_labels, parse_host_pattern
 from hydra_asgi.core.routing.route_owner import Match
 from hydra_asgi.core.routing.route_table import RouteTable
 from hydra_asgi.core.routing.template import Segment, SegmentKind, parse_template
+from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings, SharePolicy
 
 
 def instance(service: str, order: int, *routes: Route | str, version: int = 1, active: bool = True) -> ServiceInstance:
@@ -80,12 +81,61 @@ def test_a_route_declared_twice_by_one_instance_counts_once() -> None:
 def test_central_shares_reach_every_group() -> None:
     """Shares decide for the whole service and for each route."""
     instances = [instance("a", 1, "/x"), instance("a", 2, "/x", version=2), instance("b", 3, "/y")]
-    table = RouteTable.build(instances, {"a": {1: 0, 2: 1}})
+    table = RouteTable.build(instances, {"a": ServiceSettings({1: 0, 2: 1})})
     found = table.match(("x",), "GET")
     assert found is not None
     assert [pool.version for pool in found.group.versions] == [2]
     assert [pool.version for pool in table.services["a"].versions] == [2]
     assert found.group is table.service("a")
+
+
+def test_conditions_reach_every_group() -> None:
+    """A user whom a condition names gets that version of every route that has it."""
+    both = [instance("a", 1, "/x", "/old"), instance("a", 2, "/x", version=2)]
+    condition = Condition(ConditionSource.HEADER, "x-tester", "", 2)
+    table = RouteTable.build(both, {"a": ServiceSettings({1: 1}, conditions=(condition,))})
+    found, old = table.match(("x",), "GET"), table.match(("old",), "GET")
+    assert found is not None
+    assert old is not None
+    assert (found.group.conditions, old.group.conditions) == ((condition,), ())
+    assert found.group.steered(2).pick("") == both[1]
+    assert old.group.steered(2).pick("") == both[0]
+
+
+def test_a_policy_is_asked_for_each_route() -> None:
+    """The newest version wins among those that have the route, so that a route which only the old one has answers."""
+    both = [instance("a", 1, "/x", "/old"), instance("a", 2, "/x", version=2)]
+    table = RouteTable.build(both, {"a": ServiceSettings(policy=SharePolicy.NEWEST_VERSION_WINS)})
+    picked = [found.group.pick("") for path in ("x", "old") if (found := table.match((path,), "GET"))]
+    assert picked == [both[1], both[0]]
+
+
+def test_a_service_has_its_routes_under_its_prefixes_only() -> None:
+    """Others are skipped and named with the limit; a service without prefixes is not limited."""
+    limited = instance("a", 1, "/a/x", "/b", Route("/ws", kind=RouteKind.WEBSOCKET), "/{rest:path}")
+    other = instance("b", 2, "/b", "/{rest:path}")
+    table = RouteTable.build([limited, other], {"a": ServiceSettings(prefixes=("/a", "/c"))})
+    assert ask(table, "/a/x") == "a /a/x"
+    assert ask(table, "/b") == "b /b"
+    assert ask(table, "/z") == "b /{rest:path}"
+    assert ask(table, "/ws", kind=RouteKind.WEBSOCKET) is None
+    assert table.conflicts == ()
+    assert [(key, template) for key, template, _ in table.skipped] == [
+        (limited.key, template) for template in ("/b", "/ws", "/{rest:path}")
+    ]
+    assert {reason for _, _, reason in table.skipped} == {"central settings limit the service to /a, /c"}
+
+
+def test_private_routes_are_limited_by_nobody() -> None:
+    """What only this node knows of its own app is no matter of central settings; the same route of others is."""
+    own, other = instance("a", 1, "/health", "/b"), instance("a", 2, "/health")
+    table = RouteTable.build(
+        [own, other], {"a": ServiceSettings(prefixes=("/a",))}, private={(own.key, Route("/health"))}
+    )
+    found = table.match(("health",), "GET")
+    assert found is not None
+    assert found.group.instances == (own,)
+    assert ask(table, "/b") is None
 
 
 def test_a_method_that_does_not_fit_goes_on_to_the_next_route() -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.instance import Address, Dialect, Revision, Route, RouteKind, ServiceInstance, Snapshot
 from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
+from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings
 
 KEY = "a-user"
 
@@ -66,6 +67,71 @@ def test_other_version_of_our_own_service() -> None:
     other = instance("shop", 3, "/", order=3, weight=1000.0, version=2)
     light = replace(SHOP, weight=0.001)
     assert isinstance(ask(directory(light, other), "/"), Forward)
+
+
+def canary(*services: str, shares: dict[int, float] | None = None) -> Snapshot:
+    """Two versions of the shop, of which testers see the second; and orders."""
+    second = instance("shop", 3, "/", order=3, version=2)
+    tester = Condition(ConditionSource.HEADER, "x-tester", "", 2)
+    settings = ServiceSettings({0: 100.0} if shares is None else shares, conditions=(tester,))
+    return Snapshot(Revision("e", 1), (SHOP, second, ORDERS), dict.fromkeys(services or ["shop"], settings))
+
+
+TESTER = [(b"x-tester", b"1")]
+
+
+def test_a_condition_decides_before_the_shares() -> None:
+    """Who sends the header gets the other version, for pages, sockets and static files alike; others do not."""
+    state = build_state(canary(), (), LocalApp(SHOP))
+    for path in ("/", "/shop/static/app.css"):
+        mine = ask(state, path)
+        assert isinstance(mine, Local)
+        assert mine.known
+        theirs = ask(state, path, headers=TESTER)
+        assert isinstance(theirs, Forward)
+        assert (theirs.instance.version, theirs.group.pick("any key")) == (2, theirs.instance)
+    assert ask(state, f"/{SHOP.token}/app.css", headers=TESTER) == Local(known=True, addressed=Addressed.TOKEN)
+    assert isinstance(ask(state, "/orders", headers=TESTER), Forward)
+
+
+def test_testers_are_served_while_everybody_else_is_kept_out() -> None:
+    """A version without a share is there for those whom a condition names."""
+    state = build_state(canary(shares={0: 0.0, 2: 0.0}), ())
+    assert isinstance(ask(state, "/"), Unavailable)
+    assert isinstance(ask(state, "/", headers=TESTER), Forward)
+
+
+def test_another_instance_of_the_same_version() -> None:
+    """The user's version is served here, whichever of its instances the key picks, unless ours takes no requests."""
+    other = instance("shop", 3, "/", order=3, weight=1000.0)
+    light = replace(SHOP, weight=0.001)
+    assert ask(directory(light, other), "/") == Local(known=True)
+    assert ask(directory(light, other), "/shop/static/a.css") == Local(known=True, addressed=Addressed.SERVICE)
+    assert isinstance(ask(directory(replace(SHOP, weight=0.0), other), "/"), Forward)
+
+
+def test_another_instance_has_more_routes() -> None:
+    """An instance of the same version that alone has a route, or is asked for by its name, answers itself."""
+    other = instance("shop", 3, "/", "/new", order=3)
+    assert isinstance(ask(directory(SHOP, other), "/new"), Forward)
+    assert isinstance(ask(directory(SHOP, other), f"/{other.token}/a.css"), Forward)
+
+
+def test_the_node_before_us_has_chosen() -> None:
+    """A request that was sent to this very instance is served here, whatever the key would pick: its routes only."""
+    other = instance("shop", 3, "/", order=3, weight=1000.0, version=2)
+    state = directory(replace(SHOP, weight=0.001), other, ORDERS)
+    assert ask(state, "/", chosen=SHOP.token) == Local(known=True)
+    assert ask(state, "/shop/static/a.css", chosen=SHOP.token) == Local(known=True, addressed=Addressed.SERVICE)
+    for token in (other.token, ORDERS.token, 7):
+        assert isinstance(ask(state, "/", chosen=token), Forward)
+    assert isinstance(ask(state, "/orders", chosen=SHOP.token), Forward)
+
+
+def test_without_an_app_nobody_is_chosen() -> None:
+    """A node without an app forwards what it gets."""
+    state = build_state(Snapshot(Revision("e", 1), (ORDERS,)), ())
+    assert isinstance(ask(state, "/orders", chosen=ORDERS.token), Forward)
 
 
 def test_unknown_path_is_the_apps_404() -> None:
