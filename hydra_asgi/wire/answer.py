@@ -14,9 +14,22 @@ from hydra_asgi.wire.announcement import LIBRARY, PROTOCOL
 from hydra_asgi.wire.overview import OverviewError, overview_value, parse_overview
 from hydra_asgi.wire.strict_json import NotJsonError, dump_json, read_json
 
-__all__ = ["MAX_ANSWER", "Answer", "beat_json", "parse_answer", "parse_beat", "registration_answer_json"]
+__all__ = ["MAX_ANSWER", "Answer", "Beat", "beat_json", "parse_answer", "parse_beat", "registration_answer_json"]
 
 MAX_ANSWER = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A gateway's answer to a beat that it took.
+
+    Attributes:
+        overview: the new one, None when nothing is new.
+        is_stale: the gateway cannot reach the store now, so the lease was not renewed there.
+    """
+
+    overview: Overview | None = None
+    is_stale: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +65,18 @@ def registration_answer_json(token: int, overview: Overview) -> bytes:
     return _answer(token, [], None)
 
 
-def beat_json(overview: Overview, known: str) -> bytes:
+def beat_json(overview: Overview, known: str, *, is_stale: bool = False) -> bytes:
     """The answer to a beat of one of our own nodes: `true`, or the overview when theirs is another.
 
     Args:
         overview: the directory as we see it.
         known: the revision the node says it has.
+        is_stale: the store is away, so the lease was not renewed there.
     """
-    if known == overview.revision:
-        return b"true"
-    return dump_json({"hydraAsgi": {"protocol": PROTOCOL, "overview": overview_value(overview)}})
+    ours: dict[str, object] = {} if known == overview.revision else {"overview": overview_value(overview)}
+    if is_stale:
+        ours["stale"] = True
+    return dump_json({"hydraAsgi": {"protocol": PROTOCOL, **ours}}) if ours else b"true"
 
 
 def parse_answer(body: bytes) -> Answer:
@@ -76,10 +91,10 @@ def parse_answer(body: bytes) -> Answer:
     return Answer(True, token if isinstance(token, int) else 0, _overview(ours))
 
 
-def parse_beat(body: bytes) -> Overview | None:
-    """Read the answer to a beat: the new overview, if there is one."""
+def parse_beat(body: bytes) -> Beat:
+    """Read the answer to a beat. What cannot be read says nothing."""
     ours = _ours(body)
-    return None if ours is None else _overview(ours)
+    return Beat() if ours is None else Beat(_overview(ours), ours.get("stale") is True)
 
 
 def _ours(body: bytes) -> dict[str, object] | None:

@@ -9,6 +9,7 @@ from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.wire.answer import (
     MAX_ANSWER,
     Answer,
+    Beat,
     beat_json,
     parse_answer,
     parse_beat,
@@ -76,7 +77,7 @@ def test_a_java_gateway_is_recognised(name: str) -> None:
 def test_whatever_is_not_ours_is_java(body: bytes) -> None:
     """An answer that cannot be read is treated as a Java gateway's, which tells us nothing."""
     assert parse_answer(body) == Answer(is_hydra_asgi=False)
-    assert parse_beat(body) is None
+    assert parse_beat(body) == Beat()
 
 
 def test_a_wrong_overview_does_not_undo_a_registration() -> None:
@@ -87,5 +88,11 @@ def test_a_wrong_overview_does_not_undo_a_registration() -> None:
 def test_beats_bring_the_overview_when_it_is_another() -> None:
     """A node that is up to date is told `true`, any other gets the overview."""
     assert beat_json(OVERVIEW, "e.7") == b"true"
-    assert parse_beat(b"true") is None
-    assert parse_beat(beat_json(OVERVIEW, "e.6")) == OVERVIEW
+    assert parse_beat(b"true") == Beat()
+    assert parse_beat(beat_json(OVERVIEW, "e.6")) == Beat(OVERVIEW)
+
+
+def test_a_beat_that_did_not_reach_the_store() -> None:
+    """A gateway says when it could not renew the lease, so that the node can look for another way."""
+    assert parse_beat(beat_json(OVERVIEW, "e.7", is_stale=True)) == Beat(None, is_stale=True)
+    assert parse_beat(beat_json(OVERVIEW, "e.6", is_stale=True)) == Beat(OVERVIEW, is_stale=True)
