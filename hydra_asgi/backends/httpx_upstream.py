@@ -10,7 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import ModuleType, TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpcore2  # noqa: F401 -- httpx2 loads it when the first transport is made, which may be inside an event loop
 import httpx2
@@ -117,6 +117,10 @@ class HttpxResponse:
 
     __slots__ = ("_abandon", "_idle", "_pieces", "_response", "_translation", "_where", "_whole", "headers", "status")
 
+    whole: Final = None
+    is_checked: Final = False
+    """Every library checks other things."""
+
     def __init__(
         self,
         response: Any,
@@ -135,6 +139,11 @@ class HttpxResponse:
         # Not `aiter_raw()`, which refuses responses that a mock has filled already; both give the bytes as they came.
         self._pieces: AsyncIterator[bytes] = aiter(response.stream)
         self._whole = False
+
+    @property
+    def trailers(self) -> Headers:
+        """None: these libraries read them and keep them to themselves."""
+        return []
 
     def body(self) -> AsyncIterator[bytes]:
         """The body's raw bytes, content coding untouched; only once."""

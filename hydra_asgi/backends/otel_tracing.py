@@ -95,13 +95,21 @@ class TracedUpstream:
 class _TracedResponse:
     """The response; leaving it ends the span."""
 
-    __slots__ = ("_response", "_span", "headers", "status")
+    __slots__ = ("_response", "_span", "headers", "is_checked", "status")
+
+    whole: Final = None
+    """Not said even where it is known: whoever knows need not leave the response, and leaving it ends the span."""
 
     def __init__(self, response: UpstreamResponse, span: Span) -> None:
         self.status = response.status
         self.headers = response.headers
+        self.is_checked = response.is_checked
         self._response = response
         self._span = span
+
+    @property
+    def trailers(self) -> Headers:
+        return self._response.trailers
 
     def body(self) -> AsyncIterator[bytes]:
         return self._response.body()

@@ -161,6 +161,29 @@ class UpstreamContract:
                 assert (await answer_of(upstream, asking(server, method=method)))[2] == b""
             assert server.accepted == 1
 
+    @pytest.mark.parametrize(
+        ("method", "wire"),
+        [
+            ("GET", OK),
+            ("HEAD", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"),
+            ("GET", b"HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n"),
+            ("GET", b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"),
+        ],
+    )
+    async def test_what_is_said_to_be_whole_is(self, method: str, wire: bytes) -> None:
+        """`whole` is None or exactly what `body` gives, and there are no trailers where none came."""
+        async with (
+            raw_server(says(wire)) as server,
+            self.opened() as upstream,
+            await upstream.send(asking(server, method=method)) as response,
+        ):
+            whole = response.whole
+            body = b"".join([piece async for piece in response.body()])
+            assert body == (b"ok" if wire.rstrip(b"0\r\n").endswith(b"ok") else b"")
+            assert whole in {None, body}
+            assert response.trailers == []
+            assert response.is_checked in {True, False}
+
     async def test_leaving_early_closes_the_connection(self, eventually: Eventually) -> None:
         """A response whose body was not read to the end takes its connection with it."""
 

@@ -7,6 +7,7 @@ reader, which wakes that task; nothing here raises into the loop.
 import asyncio
 import select
 from collections.abc import Callable
+from math import inf
 from typing import Final, cast
 
 from hydra_asgi.backends.native_upstream.deadline import Deadline
@@ -15,7 +16,6 @@ from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE, Respo
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.ports import Headers
 
 __all__ = ["Connection"]
 
@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
         outbox: takes what is written.
         requests: how many were begun on it.
         is_closed: nothing can be sent any more.
+        on_spoiled: whom to tell that an idle connection is of no use any more; None while it is not idle.
     """
 
     def __init__(self, address: Address) -> None:
@@ -48,13 +49,14 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._reads = True
         self._writes = True
-        self._on_spoiled: Callable[[Connection], None] | None = None
+        self.on_spoiled: Callable[[Connection], None] | None = None
         self._on_answer: Callable[[], None] | None = None
+        self._late_kind = ErrorKind.FIRST_BYTE_TIMEOUT
+        self._late_seconds: float | None = None
 
     # The pool's side.
 
-    @property
-    def is_reusable(self) -> bool:
+    def is_reusable(self) -> bool:  # no property: those cost twice as much
         """Another request may follow: the last response is whole and promises it, and every byte of ours is out."""
         reader = self.reader
         return (
@@ -62,20 +64,16 @@ class Connection(asyncio.Protocol):
             and reader.is_complete
             and not self.is_closed
             and self._transport is not None
-            and not self.outbox.unsent
+            and not self.outbox.gathered
+            and not self._transport.get_write_buffer_size()
         )
 
     def rest(self, seconds: float, on_spoiled: Callable[["Connection"], None]) -> None:
-        """Be idle. `on_spoiled` is called once when the connection can no longer be used: it was too long, or the
-        instance closed or spoke out of turn.
+        """Be idle, until `on_spoiled` is taken away. It is called once when the connection can no longer be used: it
+        was too long, or the instance closed or spoke out of turn.
         """
-        self._on_spoiled = on_spoiled
+        self.on_spoiled = on_spoiled
         self._deadline.set(seconds, self._spoil)
-
-    def wake_up(self) -> None:
-        """Be idle no longer."""
-        self._on_spoiled = None
-        self._deadline.clear()
 
     def has_news(self) -> bool:
         """Whether something came that the loop has not seen yet; on an idle connection that can only be its end."""
@@ -89,7 +87,7 @@ class Connection(asyncio.Protocol):
         """Close at once, whatever is under way; a body that ends with its connection is not whole by that."""
         self.is_closed = True
         self.reader.fail(ErrorKind.RESET, "the connection was given up")
-        self._on_spoiled = None
+        self.on_spoiled = None
         self.outbox.close()
         self._deadline.close()
         if self._transport is not None:
@@ -100,6 +98,7 @@ class Connection(asyncio.Protocol):
     def begin(self, *, head_only: bool, may_upgrade: bool) -> None:
         """Expect the response to a request that is about to be written."""
         self.requests += 1
+        self._deadline.expires = inf
         self.reader.begin(head_only=head_only, may_upgrade=may_upgrade)
 
     @property
@@ -120,8 +119,8 @@ class Connection(asyncio.Protocol):
         """
         self._expect_progress(seconds)
         while not self._writes and not self.is_answered:
-            await self._change()
-        self._deadline.clear()
+            await self.change()
+        self._deadline.expires = inf
 
     async def permission(self, seconds: float) -> bool:
         """Wait for a 100, but not for ever (RFC 9110 section 10.1.1). False: the answer is there already."""
@@ -134,8 +133,8 @@ class Connection(asyncio.Protocol):
 
         self._deadline.set(seconds, go_on)
         while not (waited or self.reader.may_continue or self.is_answered):
-            await self._change()
-        self._deadline.clear()
+            await self.change()
+        self._deadline.expires = inf
         return not self.is_answered
 
     def call_on_answer(self, call: Callable[[], None] | None) -> None:
@@ -144,23 +143,20 @@ class Connection(asyncio.Protocol):
 
     # The response.
 
-    async def head(self, seconds: float | None, on_interim: Callable[[int, Headers], None] | None) -> None:
-        """Wait until the head of the final response is in the reader.
+    def limit(self, kind: ErrorKind, seconds: float | None) -> None:
+        """Fail with this kind after so many seconds in which nobody took the limit back; None: never."""
+        self._late_kind = kind
+        self._late_seconds = seconds
+        self._deadline.set(seconds, self._give_up)
 
-        Args:
-            seconds: how long that may take.
-            on_interim: called with status and headers of each 1xx before it.
+    def end_limit(self) -> None:
+        """Nothing is too late."""
+        self._deadline.expires = inf
 
-        Raises:
-            UpstreamError: FIRST_BYTE_TIMEOUT, RESET or PROTOCOL.
-        """
-        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.FIRST_BYTE_TIMEOUT, f"silent for {seconds} s"))
-        while not self.is_answered:
-            await self._change()
-            self._tell(on_interim)
-        self._deadline.clear()
-        self._tell(on_interim)  # what came during the upload
-        self._raise_failure()
+    def change(self) -> "asyncio.Future[None]":
+        """Done when something has come: bytes, room for ours, or the end."""
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     async def piece(self, seconds: float | None) -> bytes:
         """The next bytes of the body, at most `MAX_PIECE`; empty at its end.
@@ -172,7 +168,7 @@ class Connection(asyncio.Protocol):
             UpstreamError: IDLE_TIMEOUT, RESET, TRUNCATED or PROTOCOL, after everything that came before it.
         """
         reader = self.reader
-        if not self._has_piece:
+        if not (reader.buffered or reader.is_complete or reader.failure is not None):
             await self._next_piece(seconds)
         elif reader.buffered > MAX_PIECE:
             await asyncio.sleep(0)  # others have their turn between two pieces of much
@@ -181,8 +177,14 @@ class Connection(asyncio.Protocol):
             if not self._reads and reader.buffered <= HIGH_WATER:
                 self._read_on()
             return piece
-        self._raise_failure()
+        if reader.failure is not None:
+            raise self.failure()
         return b""
+
+    def failure(self) -> UpstreamError:
+        """What the reader failed with, in words that name the instance."""
+        kind, words = self.reader.failure or (ErrorKind.RESET, "nothing failed")
+        return UpstreamError(kind, f"{self.address.netloc}: {words}")
 
     def hand_over(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Both directions as raw streams, after a 101. What came behind its head is read first."""
@@ -202,7 +204,7 @@ class Connection(asyncio.Protocol):
         self.outbox.open(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._on_spoiled is not None:
+        if self.on_spoiled is not None:
             self._spoil()
             return
         reader = self.reader
@@ -210,7 +212,11 @@ class Connection(asyncio.Protocol):
         if reader.buffered > HIGH_WATER and self._reads and not reader.is_complete:
             self._reads = False
             cast(asyncio.Transport, self._transport).pause_reading()
-        self._notify()
+        waiter = self._waiter
+        if self._on_answer is not None:
+            self._notify()
+        elif waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -231,13 +237,8 @@ class Connection(asyncio.Protocol):
 
     # Inside.
 
-    @property
-    def _has_piece(self) -> bool:
-        reader = self.reader
-        return reader.buffered > 0 or reader.is_complete or reader.failure is not None
-
     def _spoil(self) -> None:
-        on_spoiled, self._on_spoiled = self._on_spoiled, None
+        on_spoiled, self.on_spoiled = self.on_spoiled, None
         if on_spoiled is not None:
             on_spoiled(self)
 
@@ -245,12 +246,13 @@ class Connection(asyncio.Protocol):
         """Fail when a whole interval passes in which nothing of the written bytes left."""
         unsent = self.outbox.unsent
         if unsent == before:
-            self._give_up(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s")
+            self.reader.fail(ErrorKind.IDLE_TIMEOUT, f"read nothing for {seconds} s")
+            self._notify()
         else:
             self._deadline.set(seconds, lambda: self._expect_progress(seconds, unsent))
 
-    def _give_up(self, kind: ErrorKind, words: str) -> None:
-        self.reader.fail(kind, words)
+    def _give_up(self) -> None:
+        self.reader.fail(self._late_kind, f"silent for {self._late_seconds} s")
         self._notify()
 
     def _read_on(self) -> None:
@@ -268,25 +270,10 @@ class Connection(asyncio.Protocol):
             on_answer()
 
     async def _next_piece(self, seconds: float | None) -> None:
-        self._deadline.set(seconds, lambda: self._give_up(ErrorKind.IDLE_TIMEOUT, f"silent for {seconds} s"))
+        reader = self.reader
+        self.limit(ErrorKind.IDLE_TIMEOUT, seconds)
         try:
-            while not self._has_piece:
-                await self._change()
+            while not (reader.buffered or reader.is_complete or reader.failure is not None):
+                await self.change()
         finally:  # whoever was cancelled may read on later
-            self._deadline.clear()
-
-    def _change(self) -> "asyncio.Future[None]":
-        self._waiter = self._loop.create_future()
-        return self._waiter
-
-    def _tell(self, on_interim: Callable[[int, Headers], None] | None) -> None:
-        if on_interim is not None and self.reader.interim:
-            told, self.reader.interim = self.reader.interim, []
-            for status, headers in told:
-                on_interim(status, headers)
-
-    def _raise_failure(self) -> None:
-        failure = self.reader.failure
-        if failure is not None:
-            kind, words = failure
-            raise UpstreamError(kind, f"{self.address.netloc}: {words}")
+            self._deadline.expires = inf

@@ -16,34 +16,34 @@ _TICK: Final = 0.002
 
 
 class Deadline:
-    """What happens when time runs out; at most one thing at a time."""
+    """What happens when time runs out; at most one thing at a time.
 
-    __slots__ = ("_act", "_expires", "_handle", "_loop", "_rings")
+    Attributes:
+        expires: when, by the loop's clock. Setting it to infinity is the cheap way of calling nothing.
+    """
+
+    __slots__ = ("_act", "_handle", "_loop", "_rings", "expires")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._handle: asyncio.TimerHandle | None = None
         self._rings = inf
-        self._expires = inf
+        self.expires = inf
         self._act: Callable[[], None] = _nothing
 
     def set(self, seconds: float | None, act: Callable[[], None]) -> None:
         """Call `act` in so many seconds, in the place of what was set before; None: never."""
         if seconds is None:
-            self._expires = inf
+            self.expires = inf
             return
         self._act = act
-        self._expires = self._loop.time() + seconds
-        if self._expires < self._rings:
-            self._ring_at(self._expires)
-
-    def clear(self) -> None:
-        """Call nothing."""
-        self._expires = inf
+        self.expires = expires = self._loop.time() + seconds
+        if expires < self._rings:
+            self._ring_at(expires)
 
     def close(self) -> None:
         """Call nothing, and let go of everything."""
-        self._expires = self._rings = inf
+        self.expires = self._rings = inf
         self._act = _nothing
         if self._handle is not None:
             self._handle.cancel()
@@ -58,11 +58,11 @@ class Deadline:
     def _ring(self) -> None:
         self._handle = None
         self._rings = inf
-        if self._expires > self._loop.time() + _TICK:
-            if self._expires != inf:
-                self._ring_at(self._expires)
+        if self.expires > self._loop.time() + _TICK:
+            if self.expires != inf:
+                self._ring_at(self.expires)
             return
-        self._expires = inf
+        self.expires = inf
         self._act()
 
 

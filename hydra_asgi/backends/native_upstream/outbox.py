@@ -10,14 +10,18 @@ CORK_BYTES: Final = 16_384
 
 
 class Outbox:
-    """The writing half of a connection. Before `open` and after `close` it swallows what it is given."""
+    """The writing half of a connection. Before `open` and after `close` it swallows what it is given.
 
-    __slots__ = ("_gathered", "_loop", "_transport")
+    Attributes:
+        gathered: what waits for the end of the loop's turn.
+    """
+
+    __slots__ = ("_loop", "_transport", "gathered")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._gathered = b""
+        self.gathered = b""
 
     def open(self, transport: asyncio.Transport) -> None:
         """Send to this transport from now on."""
@@ -31,15 +35,15 @@ class Outbox:
     def unsent(self) -> int:
         """Bytes that the system has not taken yet."""
         buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return len(self._gathered) + buffered
+        return len(self.gathered) + buffered
 
     def write(self, data: bytes) -> None:
         """Send now, behind what was gathered."""
         transport = self._transport
         if transport is None:
             return
-        if self._gathered:
-            gathered, self._gathered = self._gathered, b""
+        if self.gathered:
+            gathered, self.gathered = self.gathered, b""
             if len(data) > CORK_BYTES:
                 transport.write(gathered)
             else:
@@ -48,13 +52,13 @@ class Outbox:
 
     def gather(self, data: bytes) -> None:
         """Send with what follows in this turn of the loop, or at its end."""
-        if len(self._gathered) + len(data) > CORK_BYTES:
+        if len(self.gathered) + len(data) > CORK_BYTES:
             self.write(data)
             return
-        if not self._gathered:
+        if not self.gathered:
             self._loop.call_soon(self._flush)
-        self._gathered += data
+        self.gathered += data
 
     def _flush(self) -> None:
-        if self._gathered:
+        if self.gathered:
             self.write(b"")

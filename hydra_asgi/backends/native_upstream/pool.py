@@ -7,6 +7,7 @@ A slot is a connection or the right to dial one. Every slot is either idle or le
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 from hydra_asgi.backends.native_upstream.connection import Connection
@@ -52,7 +53,7 @@ class AddressPool:
         if not self._idle:
             return None
         connection = self._idle.pop()
-        connection.wake_up()
+        connection.on_spoiled = None
         self.in_use += 1
         return connection
 
@@ -79,9 +80,9 @@ class AddressPool:
 
     def give_back(self, connection: Connection) -> None:
         """End a lease; the connection serves the next in the queue, or waits for one."""
-        if self._is_closed or not connection.is_reusable:
+        if self._is_closed or not connection.is_reusable():
             self.give_up(connection)
-        elif (waiter := self._next_waiter()) is not None:
+        elif self._waiters and (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
             self.in_use -= 1
@@ -115,7 +116,8 @@ class AddressPool:
             connection = await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._waiters.remove(waiter)
+                with suppress(ValueError):  # whoever gave something back in the meantime has passed it over
+                    self._waiters.remove(waiter)
             elif waiter.exception() is None:  # it was our turn just when we were cancelled
                 self._return(waiter.result())
             raise

@@ -1,8 +1,9 @@
 """Writes the head of a request: the bytes before its body, in exactly the caller's order and spelling.
 
-What is checked is the written head, once and as a whole, because that is what the instance will read: it has to be
-legal (RFC 9112 sections 3 and 5) and to have as many lines as were meant, so that nothing in a value can begin another
-field or another request. A refused head never reaches an instance.
+What is checked is the written head, as a whole, because that is what the instance will read: it has to be legal
+(RFC 9112 sections 3 and 5) and to have as many lines as were meant, so that nothing in a value can begin another field
+or another request. A refused head never reaches an instance. Whatever depends on nothing but the names of the fields is
+worked out once for each list of names: a gateway sends the same few lists all day.
 """
 
 import re
@@ -12,70 +13,113 @@ from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import UpstreamRequest
 
-__all__ = ["RequestHead", "write_head"]
+__all__ = ["Shape", "expects_continue", "is_repeatable", "write_head"]
 
-_HEAD: Final = re.compile(
-    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++ [\x21-\x7e]++ HTTP/1\.1\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++: [\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
-)
-_CONTINUE: Final = re.compile(rb"\r\nexpect:[ \t]*+100-continue[ \t]*+\r")
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
+_IN_TARGETS: Final = bytes(range(0x21, 0x7F))
+_IN_LINES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_USUAL_METHODS: Final = {
+    method: method.encode() for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})
 """RFC 9110 section 9.2.2."""
 
+_REMEMBERED: Final = 512
+"""Lists of names; see `core.headers.field_names`. A list that comes too late pushes the oldest out."""
 
-class RequestHead(NamedTuple):
-    """The head of one request, and what follows from it.
+_MAX_REMEMBERED_BYTES: Final = 2048
+"""Longer lists are worked out each time, so that hostile clients cannot make us keep more than some megabytes."""
+
+
+class Shape(NamedTuple):
+    """What follows from the names of a request's fields alone.
 
     Attributes:
-        wire: the bytes to send.
-        is_repeatable: sending it twice does no harm, and its body can be had twice.
-        expects_continue: the body waits for a 100 (RFC 9110 section 10.1.1).
+        template: takes the method, the target, the values, and the framing field as a line.
+        breaks: the line ends of a head without a framing field.
+        problem: why these names cannot be sent; empty when they can.
+        expectations: which values are those of an `expect`.
         asks_upgrade: a 101 is a legal answer (RFC 9110 section 7.8).
     """
 
-    wire: bytes
-    is_repeatable: bool
-    expects_continue: bool
+    template: bytes
+    breaks: bytes
+    problem: str
+    expectations: tuple[int, ...]
     asks_upgrade: bool
 
 
-def write_head(request: UpstreamRequest) -> RequestHead:
-    """The head of a request, with framing fields that fit its body.
+def write_head(request: UpstreamRequest) -> tuple[bytes, Shape]:
+    """The head of a request as it is sent, with framing fields that fit its body; and what follows from its fields.
 
     Raises:
         UpstreamError: PROTOCOL; the request cannot be written as HTTP/1.1.
     """
-    body = request.body
-    fields = b"\r\n".join(map(b": ".join, request.headers))
-    method = request.method.encode("ascii", "replace")  # `?` is in no method, so the check below refuses it
-    wire = b"%b %b HTTP/1.1\r\n%b\r\n%b\r\n" % (method, request.target, fields, _framing(request))
-    lowered = wire.lower()
-    problem = _problem(request, wire, lowered)
-    if problem is not None:
+    names, values = zip(*request.headers) if request.headers else ((), ())  # noqa: B905 -- pairs are pairs
+    shape = _shapes.get(names) or _shape_of(names)
+    method = _USUAL_METHODS.get(request.method) or _method(request.method)
+    target = request.target
+    framing = b"" if request.body is None else _framing(request)
+    head = shape.template % (method, target, *values, framing)
+    breaks = head.translate(None, _IN_LINES)
+    if (
+        shape.problem
+        or breaks != (shape.breaks + b"\r\n" if framing else shape.breaks)
+        or target.translate(None, _IN_TARGETS)
+        or not (method and target)
+    ):
+        problem = shape.problem or f"its method, target or a header field is no legal HTTP: {head[:200]!r}"
         raise UpstreamError(ErrorKind.PROTOCOL, f"{request.address.netloc}: a request that cannot be sent: {problem}")
-    return RequestHead(
-        wire,
-        request.method in _IDEMPOTENT and (body is None or isinstance(body, bytes)),
-        body is not None and b"\r\nexpect:" in lowered and _CONTINUE.search(lowered) is not None,
-        b"\r\nupgrade:" in lowered,
-    )
+    return head, shape
+
+
+def is_repeatable(request: UpstreamRequest) -> bool:
+    """Sending it twice does no harm, and its body can be had twice."""
+    return request.method in _IDEMPOTENT and (request.body is None or isinstance(request.body, bytes))
+
+
+def expects_continue(request: UpstreamRequest, shape: Shape) -> bool:
+    """The body waits for a 100 (RFC 9110 section 10.1.1)."""
+    if request.body is None:
+        return False
+    return any(request.headers[place][1].lower() == b"100-continue" for place in shape.expectations)
+
+
+def _method(method: str) -> bytes:
+    token = method.encode("ascii", "replace")  # `?` is in no method
+    return token if _TOKEN.fullmatch(token) else b""
 
 
 def _framing(request: UpstreamRequest) -> bytes:
     """RFC 9112 section 6: a body has a length or is chunked; no body has neither."""
     body = request.body
-    if body is None:
-        return b""
     length = len(body) if isinstance(body, bytes) else request.length
     return b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %d\r\n" % length
 
 
-def _problem(request: UpstreamRequest, wire: bytes, lowered: bytes) -> str | None:
-    framings = 0 if request.body is None else 1
-    if _HEAD.fullmatch(wire) is None or wire.count(b"\r\n") != len(request.headers) + framings + 2:
-        return f"its method, target or a header field is no legal HTTP: {wire[:200]!r}"
-    if lowered.count(b"\r\ncontent-length:") + lowered.count(b"\r\ntransfer-encoding:") != framings:
+_shapes: dict[tuple[bytes, ...], Shape] = {}
+
+
+def _shape_of(names: tuple[bytes, ...]) -> Shape:
+    lines = b"".join([name.replace(b"%", b"%%") + b": %b\r\n" for name in names])
+    lower = [name.lower() for name in names]
+    shape = Shape(
+        template=b"%b %b HTTP/1.1\r\n" + lines + b"%b\r\n",
+        breaks=b"\r\n" * (len(names) + 2),
+        problem=_problem(lower),
+        expectations=tuple([place for place, name in enumerate(lower) if name == b"expect"]),
+        asks_upgrade=b"upgrade" in lower,
+    )
+    if len(lines) <= _MAX_REMEMBERED_BYTES:
+        if len(_shapes) >= _REMEMBERED:
+            del _shapes[next(iter(_shapes))]
+        _shapes[names] = shape
+    return shape
+
+
+def _problem(lower: list[bytes]) -> str:
+    if not all(map(_TOKEN.fullmatch, lower)):
+        return f"the name of a header field is no token: {lower!r:.200}"
+    if b"content-length" in lower or b"transfer-encoding" in lower:
         return "its headers hold a framing field; leave those out, they follow from the body"
-    if lowered.count(b"\r\nhost:") != 1:
-        return "it needs exactly one host field"
-    return None
+    return "" if lower.count(b"host") == 1 else "it needs exactly one host field"

@@ -1,11 +1,12 @@
-"""What the head of a response may look like. Pure: bytes in, a problem in words or None out.
+"""The head of a response: its grammar, and what it says. Pure: bytes in, a head or a problem in words out.
 
-Rules for editors: this is the whole grammar that we accept (RFC 9112 sections 4, 5 and 6.3), not a list of what the
-parser forgives; the parser behind it may only be stricter. What two readers could understand in two ways is refused.
+Rules for editors: this is the whole grammar that we accept (RFC 9112 sections 4, 5 and 6.3). What two readers could
+understand in two ways is refused; a test holds it against another parser, which may never be the stricter one.
 """
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from hydra_asgi.ports import Headers
 
@@ -14,11 +15,13 @@ __all__ = [
     "CHUNKED",
     "MAX_FIELDS",
     "MAX_HEAD_BYTES",
-    "UNCERTAIN",
+    "MAX_KNOWN_BYTES",
     "UNTIL_CLOSE",
-    "framing_of",
-    "head_problem",
+    "ResponseHead",
+    "known_head",
+    "read_head",
     "unfinished_problem",
+    "without_trailing_space",
 ]
 
 MAX_HEAD_BYTES: Final = 65_536
@@ -30,29 +33,71 @@ MAX_FIELDS: Final = 256
 BODILESS: Final = frozenset({204, 304})
 """Final statuses whose response ends with its head (RFC 9112 section 6.3)."""
 
-_HEAD: Final = re.compile(
-    rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
-    rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)*+\r\n"
-)
-_LENGTH: Final = re.compile(rb"[0-9]{1,15}")
-_LENGTH_NAME: Final = len(b"content-length")
-_CODING_NAME: Final = len(b"transfer-encoding")
-
-
 CHUNKED: Final = -1
 UNTIL_CLOSE: Final = -2
-UNCERTAIN: Final = -3
+
+MAX_KNOWN_BYTES: Final = 1024
+"""Longer heads are not remembered, so that all together stay below a megabyte."""
+
+_KNOWN: Final = 256
+"""Heads. A busy instance repeats a few of them until the second in their `date` is over."""
+
+_STATUS_LINE: Final = rb"HTTP/1\.[01] [1-5][0-9][0-9](?: [\t\x20-\x7e\x80-\xff]*+)?+\r\n"
+_FIELD_LINE: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[\t\x20-\x7e\x80-\xff]*+"
+_HEAD: Final = re.compile(_STATUS_LINE + rb"(?:" + _FIELD_LINE + rb"\r\n)*+\r\n")
+_TIDY_HEAD: Final = re.compile(_STATUS_LINE + rb"(?:" + _FIELD_LINE + rb"(?<![\t ])\r\n)*+\r\n")
+"""One without space behind its values, as nearly all are."""
+
+_FIELD: Final = re.compile(rb"\n([^:]++):[\t ]*+([^\r]*+)")
+_MESSAGE_FIELD: Final = re.compile(rb"\n(connection|content-length|transfer-encoding):[\t ]*+([^\r]*+)")
+_LENGTH: Final = re.compile(rb"[0-9]{1,15}")
 
 
-def head_problem(head: bytes) -> str | None:
-    """What is wrong with a whole head, its empty line included."""
+class ResponseHead(NamedTuple):
+    """What the head of a response says.
+
+    Attributes:
+        status: 100 to 599.
+        headers: names spelled as they came, values without the space around them. A tuple, because it is shared.
+        framing: how long the body would be in bytes, or `CHUNKED` or `UNTIL_CLOSE` (RFC 9112 section 6.3).
+        keeps_alive: the connection may serve another request after this response (RFC 9112 section 9.3).
+    """
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    framing: int
+    keeps_alive: bool
+
+
+def read_head(head: bytes) -> ResponseHead | str:
+    """Read a whole head, its empty line included; or say what is wrong with it."""
+    return known_head(head) if len(head) <= MAX_KNOWN_BYTES else _read(head)
+
+
+@lru_cache(_KNOWN)
+def known_head(head: bytes) -> ResponseHead | str:
+    """The same for heads that are short enough to be remembered."""
+    return _read(head)
+
+
+def _read(head: bytes) -> ResponseHead | str:
     if len(head) > MAX_HEAD_BYTES:
         return f"a head of more than {MAX_HEAD_BYTES} bytes"
-    if _HEAD.fullmatch(head) is None:
+    is_tidy = _TIDY_HEAD.fullmatch(head) is not None
+    if not is_tidy and _HEAD.fullmatch(head) is None:
         return f"a head that is no HTTP/1.1: {head[:100]!r}"
-    if head.count(b"\r\n") > MAX_FIELDS + 2:
+    headers = _FIELD.findall(head)
+    if len(headers) > MAX_FIELDS:
         return f"more than {MAX_FIELDS} header fields"
-    return None
+    said = _MESSAGE_FIELD.findall(head.lower())
+    if not is_tidy:
+        headers = without_trailing_space(headers)
+        said = without_trailing_space(said)
+    is_modern = head[7:8] == b"1"
+    framing = _framing(said, is_modern=is_modern)
+    if framing is None:
+        return "no single, certain end of the body"
+    return ResponseHead(int(head[9:12]), tuple(headers), framing, _keeps_alive(said, is_modern=is_modern))
 
 
 def unfinished_problem(head: bytes | bytearray) -> str | None:
@@ -66,21 +111,31 @@ def unfinished_problem(head: bytes | bytearray) -> str | None:
     return None
 
 
-def framing_of(headers: Headers) -> int:
-    """Where the body ends: its length in bytes, or `CHUNKED`, `UNTIL_CLOSE`, or `UNCERTAIN` (RFC 9112 section 6.3).
+def without_trailing_space(fields: Headers) -> Headers:
+    """White space around a value is none of it (RFC 9112 section 5.1); patterns that skip it behind are slow."""
+    return [(name, value.rstrip(b"\t ")) for name, value in fields]
 
-    Both a length and a coding, more than one of either, and any coding besides `chunked` are uncertain: another reader
-    of the same bytes might see another end.
+
+def _framing(said: Headers, *, is_modern: bool) -> int | None:
+    """Where the body ends; None when that is uncertain.
+
+    Both a length and a coding, more than one of either, any coding besides `chunked`, and a coding in HTTP/1.0 are
+    uncertain: another reader of the same bytes might see another end.
     """
-    length = coding = None
-    for name, value in headers:
-        size = len(name)
-        if size == _LENGTH_NAME and name.lower() == b"content-length":
-            length = value if length is None else b""
-        elif size == _CODING_NAME and name.lower() == b"transfer-encoding":
-            coding = value if coding is None else b""
-    if coding is not None:
-        return CHUNKED if length is None and coding.lower() == b"chunked" else UNCERTAIN
-    if length is None:
-        return UNTIL_CLOSE
-    return int(length) if _LENGTH.fullmatch(length) else UNCERTAIN
+    framings = [field for field in said if field[0] != b"connection"]
+    match framings:
+        case []:
+            return UNTIL_CLOSE
+        case [(b"content-length", length)] if _LENGTH.fullmatch(length):
+            return int(length)
+        case [(b"transfer-encoding", b"chunked")] if is_modern:
+            return CHUNKED
+    return None
+
+
+def _keeps_alive(said: Headers, *, is_modern: bool) -> bool:
+    options = b",".join([value for name, value in said if name == b"connection"])
+    if not options:
+        return is_modern
+    tokens = [token.strip(b"\t ") for token in options.split(b",")]
+    return b"close" not in tokens and (is_modern or b"keep-alive" in tokens)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from hydra_asgi.backends.native_upstream.connection import Connection
-from hydra_asgi.backends.native_upstream.request_head import RequestHead
+from hydra_asgi.backends.native_upstream.request_head import Shape, expects_continue
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import UpstreamRequest
@@ -19,19 +19,16 @@ ONE_WRITE_BYTES: Final = 65_536
 """Bodies up to here leave with their head: the copy costs less than a second system call and packet."""
 
 
-def send_at_once(connection: Connection, request: UpstreamRequest, head: RequestHead) -> bool:
-    """Write a request that needs no waiting, as most do. False: nothing was written, `send_in_steps` has to."""
+def send_at_once(connection: Connection, request: UpstreamRequest, head: bytes, shape: Shape) -> bool:
+    """Write a request that needs no waiting. False: nothing was written, `send_in_steps` has to."""
     body = request.body
-    if body is None:
-        connection.outbox.write(head.wire)
-        return True
-    if head.expects_continue or not isinstance(body, bytes) or len(body) > ONE_WRITE_BYTES:
+    if not isinstance(body, bytes) or len(body) > ONE_WRITE_BYTES or expects_continue(request, shape):
         return False
-    connection.outbox.write(head.wire + body)
+    connection.outbox.write(head + body)
     return True
 
 
-async def send_in_steps(connection: Connection, request: UpstreamRequest, head: RequestHead) -> bool:
+async def send_in_steps(connection: Connection, request: UpstreamRequest, head: bytes, shape: Shape) -> bool:
     """Write any other request. False: an answer or a failure came first, and the rest was not sent.
 
     Raises:
@@ -39,14 +36,15 @@ async def send_in_steps(connection: Connection, request: UpstreamRequest, head: 
         Exception: whatever the streamed body raises, as it is.
     """
     body = request.body
-    connection.outbox.gather(head.wire)
-    if head.expects_continue:
+    assert body is not None  # noqa: S101 -- nothing to wait for
+    connection.outbox.gather(head)
+    if expects_continue(request, shape):
         connection.outbox.write(b"")
         if not await connection.permission(CONTINUE_SECONDS):
             return False
-    if body is not None and not isinstance(body, bytes):
+    if not isinstance(body, bytes):
         return await _send_stream(connection, request, body)
-    connection.outbox.write(body or b"")
+    connection.outbox.write(body)
     await connection.drain(request.timeouts.idle)
     return not connection.is_full
 

@@ -6,28 +6,29 @@ idle connection costs no task, one write and one read.
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from typing import Final
 
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.dial import connecting, dial
+from hydra_asgi.backends.native_upstream.exchange import exchange
 from hydra_asgi.backends.native_upstream.pool import AddressPool
-from hydra_asgi.backends.native_upstream.request_head import RequestHead, write_head
+from hydra_asgi.backends.native_upstream.request_head import is_repeatable, write_head
 from hydra_asgi.backends.native_upstream.response import NativeResponse
-from hydra_asgi.backends.native_upstream.upload import send_at_once, send_in_steps
 from hydra_asgi.backends.tls_trust import TlsTrust
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.ports import Headers, UpstreamRequest
+from hydra_asgi.ports import UpstreamRequest
 
 __all__ = ["MAX_CONNECTIONS", "NativeUpstream"]
 
 MAX_CONNECTIONS: Final = 256
 """To one address. What one process forwards at a time under load; more would only queue inside the instance."""
 
+_MAX_KNOWN: Final = 1024
+"""Address objects whose pool is found by identity: each directory state brings new ones, and the old are forgotten."""
+
 _Key = tuple[str, str, int, str]
-_OnInterim = Callable[[int, Headers], None]
 
 
 class NativeUpstream:
@@ -43,37 +44,35 @@ class NativeUpstream:
         self._trust = TlsTrust(tls)
         self._max_connections = max_connections
         self._pools: dict[_Key, AddressPool] = {}
+        self._known: dict[int, tuple[Address, AddressPool]] = {}
         self._is_closed = False
 
-    async def send(self, request: UpstreamRequest, *, on_interim: _OnInterim | None = None) -> NativeResponse:
+    async def send(self, request: UpstreamRequest) -> NativeResponse:
         """Send, and return when the response's head has arrived.
 
         A connection that the instance closed while it was idle is no failure: the request goes over a fresh one, if
         the instance has not answered a byte and may see the request twice (RFC 9110 section 9.2.2).
 
-        Args:
-            request: what to send.
-            on_interim: called with status and headers of each interim response, a 103 with its links for example.
-
         Raises:
             UpstreamError: what went wrong, as a closed `ErrorKind`.
         """
-        head = write_head(request)
+        head, shape = write_head(request)
         pool = self._pool_of(request.address)
-        connection = _take_usable(pool, head)
+        connection = pool.take() if is_repeatable(request) else _take_fresh(pool)
         if connection is None:
             connection = await self._connect(pool, request)
         try:
-            return await _exchange(connection, pool, request, head, on_interim)
+            return await exchange(connection, pool, request, head, shape)
         except UpstreamError as error:
-            if not (head.is_repeatable and _was_stale(connection, error)):
+            if not (is_repeatable(request) and _was_stale(connection, error)):
                 raise
         connection = await self._connect(pool, request, fresh=True)
-        return await _exchange(connection, pool, request, head, on_interim)
+        return await exchange(connection, pool, request, head, shape)
 
     async def close(self) -> None:
         """Close every connection, those in use too: their requests fail."""
         self._is_closed = True
+        self._known.clear()
         for pool in list(self._pools.values()):
             pool.close(UpstreamError(ErrorKind.CONNECT_REFUSED, "the upstream was closed"))
         await asyncio.sleep(0)  # the loop closes the sockets in its next turn
@@ -84,6 +83,10 @@ class NativeUpstream:
         return sum(pool.open for pool in pools), sum(pool.idle for pool in pools), sum(pool.in_use for pool in pools)
 
     def _pool_of(self, address: Address) -> AddressPool:
+        """Mostly the same object stands for an address, and comparing one costs less than looking at all of it."""
+        known = self._known.get(id(address))
+        if known is not None and known[0] is address:
+            return known[1]
         if self._is_closed:
             raise UpstreamError(ErrorKind.CONNECT_REFUSED, f"{address.netloc}: the upstream was closed")
         key = (address.scheme, address.host, address.port, address.pinned)
@@ -91,10 +94,14 @@ class NativeUpstream:
         if pool is None:
             self._forget_unused()
             pool = self._pools[key] = AddressPool(self._max_connections)
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[id(address)] = (address, pool)
         return pool
 
     def _forget_unused(self) -> None:
         """Addresses come and go. Nothing awaits between finding a pool and leasing from it, so none is lost there."""
+        self._known.clear()
         for key in [key for key, pool in self._pools.items() if not pool.open]:
             del self._pools[key]
 
@@ -118,28 +125,10 @@ class NativeUpstream:
         return connection
 
 
-async def _exchange(
-    connection: Connection,
-    pool: AddressPool,
-    request: UpstreamRequest,
-    head: RequestHead,
-    on_interim: _OnInterim | None,
-) -> NativeResponse:
-    timeouts = request.timeouts
-    try:
-        connection.begin(head_only=request.method == "HEAD", may_upgrade=head.asks_upgrade)
-        is_sent = send_at_once(connection, request, head) or await send_in_steps(connection, request, head)
-        await connection.head(timeouts.first_byte, on_interim)
-    except BaseException:
-        pool.give_up(connection)
-        raise
-    return NativeResponse(connection, pool, timeouts.idle, is_sent)
-
-
-def _take_usable(pool: AddressPool, head: RequestHead) -> Connection | None:
-    """An idle connection. A request that cannot be repeated gets none that was closed behind the loop's back."""
+def _take_fresh(pool: AddressPool) -> Connection | None:
+    """An idle connection that was not closed behind the loop's back, for a request that cannot be repeated."""
     connection = pool.take()
-    while connection is not None and not head.is_repeatable and connection.has_news():
+    while connection is not None and connection.has_news():
         pool.give_up(connection)
         connection = pool.take()
     return connection

@@ -41,45 +41,50 @@ async def failure_of(awaited: Any) -> UpstreamError:
     return failed.value
 
 
-async def test_a_head_is_waited_for() -> None:
-    """Parts of a head wake nobody up for good; the whole head does."""
+async def test_whoever_waits_hears_of_every_change() -> None:
+    """Bytes, room for ours and the end; who looks is told at once what it was."""
     connection, _ = connected()
-    head = await waiting(connection.head(None, None))
-    connection.data_received(OK[:20])
-    await asyncio.sleep(0)
-    assert not head.done()
-    connection.data_received(OK[20:])
-    await head
+    for change in (
+        lambda: connection.data_received(OK[:20]),
+        lambda: connection.resume_writing(),
+        lambda: connection.data_received(OK[20:]),
+        lambda: connection.eof_received(),
+    ):
+        waiter = connection.change()
+        change()
+        assert waiter.done()
     assert connection.reader.status == 200
     assert await connection.piece(None) == b"ok"
     assert await connection.piece(None) == b""
 
 
-async def test_interim_responses_are_told_in_order() -> None:
-    """Those that came before somebody waited, those that came alone, and those with the answer."""
-    told: list[int] = []
+async def test_whoever_gave_up_waiting_is_left_alone() -> None:
+    """A change after a cancellation is nobody's."""
     connection, _ = connected()
-    connection.data_received(b"HTTP/1.1 100 C\r\n\r\n")
-    head = await waiting(connection.head(None, lambda status, headers: told.append(status)))
-    connection.data_received(b"HTTP/1.1 102 P\r\n\r\n")
-    await asyncio.sleep(0)
-    assert told == [100, 102]
-    connection.data_received(b"HTTP/1.1 103 E\r\n\r\n" + OK)
-    await head
-    assert told == [100, 102, 103]
+    connection.change().cancel()
+    connection.data_received(OK)
+    assert connection.is_answered
 
 
-async def test_silence_before_the_head_ends() -> None:
-    """The time for a head is bounded."""
+async def test_what_is_too_late_is_a_failure() -> None:
+    """A limit says with which kind, unless it was taken back, or another request has begun."""
     connection, _ = connected()
-    assert (await failure_of(connection.head(0.01, None))).kind is ErrorKind.FIRST_BYTE_TIMEOUT
+    connection.limit(ErrorKind.FIRST_BYTE_TIMEOUT, 0.01)
+    await connection.change()
+    assert connection.reader.failure == (ErrorKind.FIRST_BYTE_TIMEOUT, "silent for 0.01 s")
+    assert connection.failure().detail == "10.0.0.7:8002: silent for 0.01 s"
+    connection, _ = connected()
+    for end in (connection.end_limit, lambda: connection.begin(head_only=False, may_upgrade=False)):
+        connection.limit(ErrorKind.FIRST_BYTE_TIMEOUT, 0.01)
+        end()
+        await asyncio.sleep(0.02)
+        assert connection.reader.failure is None
 
 
 async def test_silence_inside_the_body_ends() -> None:
     """The time between two pieces is bounded, and what came before is given out first."""
     connection, _ = connected()
     connection.data_received(LONG + b"some")
-    await connection.head(None, None)
     assert await connection.piece(0.01) == b"some"
     assert (await failure_of(connection.piece(0.01))).kind is ErrorKind.IDLE_TIMEOUT
 
@@ -99,16 +104,14 @@ async def test_a_cancelled_wait_leaves_no_deadline() -> None:
 
 async def test_an_end_wakes_whoever_waits() -> None:
     """An orderly end and a broken connection are both told at once."""
-    connection, _ = connected()
-    head = await waiting(connection.head(None, None))
-    connection.eof_received()
-    assert (await failure_of(head)).kind is ErrorKind.RESET
-    connection, _ = connected()
-    connection.data_received(LONG)
-    piece = await waiting(connection.piece(None))
-    connection.connection_lost(ConnectionResetError())
-    assert (await failure_of(piece)).kind is ErrorKind.RESET
-    assert connection.is_closed
+    for end in (lambda connection: connection.eof_received(),
+                lambda connection: connection.connection_lost(ConnectionResetError())):  # fmt: skip
+        connection, _ = connected()
+        connection.data_received(LONG)
+        piece = await waiting(connection.piece(None))
+        end(connection)
+        assert (await failure_of(piece)).kind in {ErrorKind.TRUNCATED, ErrorKind.RESET}
+        assert connection.is_closed
 
 
 async def test_a_slow_reader_stops_the_instance() -> None:
@@ -217,20 +220,20 @@ async def test_the_answer_calls_once() -> None:
 async def test_when_another_request_may_follow() -> None:
     """Everything owed is there, everything of ours is out, and nobody has closed."""
     fresh = Connection(ADDRESS)
-    assert not fresh.is_reusable
+    assert not fresh.is_reusable()
     fresh.abort()
     connection, transport = connected()
-    assert not connection.is_reusable
+    assert not connection.is_reusable()
     connection.data_received(OK)
-    assert connection.is_reusable
+    assert connection.is_reusable()
     transport.unsent = 1
-    assert not connection.is_reusable
+    assert not connection.is_reusable()
     transport.unsent = 0
     connection.outbox.gather(b"x")
-    assert not connection.is_reusable
+    assert not connection.is_reusable()
     connection.outbox.write(b"")
     connection.eof_received()
-    assert not connection.is_reusable
+    assert not connection.is_reusable()
 
 
 @pytest.mark.parametrize(
@@ -259,7 +262,7 @@ async def test_an_idle_connection_gets_old(eventually: Any) -> None:
     connection.rest(0.01, spoilt.append)
     await eventually(lambda: spoilt == [connection])
     connection.rest(0.01, spoilt.append)
-    connection.wake_up()
+    connection.on_spoiled = None
     await asyncio.sleep(0.02)
     assert len(spoilt) == 1
 

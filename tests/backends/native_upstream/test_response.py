@@ -5,12 +5,15 @@ import asyncio
 import pytest
 
 from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.exchange import exchange
 from hydra_asgi.backends.native_upstream.pool import AddressPool
-from hydra_asgi.backends.native_upstream.response import NativeResponse
+from hydra_asgi.backends.native_upstream.request_head import write_head
+from hydra_asgi.backends.native_upstream.response import NativeResponse, WholeResponse
 from hydra_asgi.backends.native_upstream.response_reader import MAX_PIECE
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
+from hydra_asgi.ports import UpstreamRequest
 from tests.backends.native_upstream.transport import PretendTransport
 
 WHOLE = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
@@ -28,10 +31,15 @@ class Rig:
     async def response(self, wire: bytes, *, upgrade: bool = False, is_sent: bool = True) -> NativeResponse:
         assert await self.pool.slot() is None
         self.pool.dialled(self.connection)
-        self.connection.begin(head_only=False, may_upgrade=upgrade)
+        headers = [(b"host", b"site.test"), *([(b"upgrade", b"chat")] if upgrade else [])]
+        body = None if is_sent else b"x" * 100_000
+        request = UpstreamRequest(self.connection.address, "GET", b"/", headers, body)
+        if not is_sent:
+            self.connection.pause_writing()
+        sending = asyncio.create_task(exchange(self.connection, self.pool, request, *write_head(request)))
+        await asyncio.sleep(0)
         self.connection.data_received(wire)
-        await self.connection.head(None, None)
-        return NativeResponse(self.connection, self.pool, 60.0, is_sent)
+        return await sending
 
     def counts(self) -> tuple[int, int, int]:
         return self.pool.open, self.pool.idle, self.pool.in_use
@@ -46,11 +54,34 @@ async def test_a_whole_response_holds_nothing() -> None:
     rig.connection.begin(head_only=False, may_upgrade=False)
     rig.connection.data_received(b"HTTP/1.1 404 No\r\ncontent-length: 5\r\n\r\nother")
     async with response:
-        assert response.is_sound
+        assert response.whole == b"hello"
+        assert response.trailers == []
         assert (response.status, response.headers) == (200, [(b"content-length", b"5")])
         assert [piece async for piece in response.body()] == [b"hello"]
     assert rig.counts() == (1, 0, 1)
     rig.pool.give_up(rig.connection)
+
+
+@pytest.mark.parametrize(
+    "wire", [b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 304 No\r\ncontent-length: 5\r\n\r\n", CHUNKED + b"0\r\n\r\n"]
+)
+async def test_nothing_can_be_whole_too(wire: bytes) -> None:
+    """A body that is empty, or cannot exist, is there with the head."""
+    rig = Rig()
+    response = await rig.response(wire)
+    assert isinstance(response, WholeResponse)
+    assert response.whole == b""
+    assert [piece async for piece in response.body()] == []
+    assert rig.counts() == (1, 1, 0)
+    rig.pool.give_up(rig.pool.take())
+
+
+async def test_a_whole_response_has_its_trailers() -> None:
+    """They came with the rest."""
+    rig = Rig()
+    response = await rig.response(CHUNKED + b"2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n")
+    assert (response.whole, response.trailers) == (b"ok", [(b"x-sum", b"1")])
+    rig.pool.give_up(rig.pool.take())
 
 
 async def test_a_large_whole_response_is_read_in_measure() -> None:

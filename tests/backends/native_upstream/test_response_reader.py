@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydra_asgi.backends.native_upstream.response_reader import (
-    CHUNK_ALLOWANCE,
-    FRAMING_ALLOWANCE,
-    MAX_INTERIM,
-    MAX_PIECE,
-    ResponseReader,
-)
+from hydra_asgi.backends.native_upstream.chunked_body import CHUNK_ALLOWANCE, FRAMING_ALLOWANCE
+from hydra_asgi.backends.native_upstream.response_reader import MAX_INTERIM, MAX_PIECE, ResponseReader
 from hydra_asgi.core.error_kind import ErrorKind
 
 OK = b"HTTP/1.1 200 OK\r\n"

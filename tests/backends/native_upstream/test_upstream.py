@@ -136,17 +136,51 @@ async def test_early_hints_are_handed_on() -> None:
         await heard.wait()
         writer.write(OK)
 
-    def on_interim(status: int, headers: Any) -> None:
+    async def on_interim(status: int, headers: Any) -> None:
         told.append((status, headers))
         heard.set()
 
     async with (
         raw_server(handler) as server,
         opened() as upstream,
-        await upstream.send(asking(server), on_interim=on_interim) as response,
+        await upstream.send(asking(server, on_interim=on_interim)) as response,
     ):
         assert response.status == 200
     assert told == [(103, [(b"link", b"</a.css>")])]
+
+
+async def test_interim_responses_are_told_in_order_to_whoever_listens() -> None:
+    """Those that came during the upload, those that came alone, and those with the answer; nobody has to listen."""
+    told: list[int] = []
+
+    async def handler(reader: Reader, writer: Writer) -> None:
+        while await read_head(reader):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await reader.readexactly(3)
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Hints\r\n\r\n" + OK)
+
+    async def on_interim(status: int, headers: Any) -> None:
+        await asyncio.sleep(0)
+        told.append(status)
+
+    async with raw_server(handler) as server, opened() as upstream:
+        for listener in (on_interim, None):
+            request = asking(server, method="POST", body=pieces(b"abc"), length=3, on_interim=listener)
+            assert (await answer_of(upstream, request))[2] == b"ok"
+        assert server.accepted == 1
+    assert told == [100, 102, 103]
+
+
+async def test_a_listener_that_fails_ends_the_request(eventually: Eventually) -> None:
+    """With its own error, and with the connection."""
+
+    async def on_interim(status: int, headers: Any) -> None:
+        raise ZeroDivisionError
+
+    async with raw_server(says(b"HTTP/1.1 103 Early Hints\r\n\r\n")) as server, opened() as upstream:
+        with pytest.raises(ZeroDivisionError):
+            await upstream.send(asking(server, on_interim=on_interim))
+        assert upstream.counts() == (0, 0, 0)
 
 
 @pytest.mark.parametrize("grants", [True, False])
