@@ -20,7 +20,10 @@ from hydra_asgi.gateway.observation import Progress
 from hydra_asgi.gateway.request_body import RequestBody
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest, UpstreamResponse
 
-__all__ = ["DEADLINE_SECONDS", "MAX_ATTEMPTS", "Attempts", "Call"]
+__all__ = ["DEADLINE_SECONDS", "MAX_ATTEMPTS", "Attempts", "Call", "Outcome", "path_field", "within"]
+
+Outcome = UpstreamResponse | UpstreamError
+"""What came of asking an instance."""
 
 MAX_ATTEMPTS = 3
 """A second instance is often up where one is down; a fourth attempt mostly adds load to trouble."""
@@ -55,7 +58,7 @@ class Call:
 
     def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
         """The request as it is sent to one instance."""
-        headers = [*self.headers, *self.add, _path_field(instance.token)]
+        headers = [*self.headers, *self.add, path_field(instance.token)]
         if self.key and instance.dialect is Dialect.HYDRA:
             headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
         base = instance.address.base
@@ -111,7 +114,12 @@ class Attempts:
         self._waits_for_body = waits_for_body
 
     async def first_answer(
-        self, call: Call, group: Group, progress: Progress, local: ServiceInstance | None
+        self,
+        call: Call,
+        group: Group,
+        progress: Progress,
+        local: ServiceInstance | None,
+        outcome: Outcome | None = None,
     ) -> UpstreamResponse | None:
         """The first answer, of which nothing was passed on yet; None when it is the turn of the node's own instance.
 
@@ -120,15 +128,26 @@ class Attempts:
             group: who may answer it.
             progress: is told of each attempt.
             local: the node's own instance, which is not asked over the network.
+            outcome: what came of the first attempt, where `call.first` was asked already, and is none of those that
+                may be silent or on trial.
 
         Raises:
             UpstreamError: the last failure, when no instance answered.
         """
         ends = progress.began + self._deadline
         failure: UpstreamError | None = None
-        self._health.count_request(group.service)
-        candidates = self._health.order(group, call.key, call.first)
-        instance = next(candidates, None)
+        if outcome is None:
+            self._health.count_request(group.service)
+            candidates = self._health.order(group, call.key, call.first)
+            instance = next(candidates, None)
+        else:
+            candidates = self._health.others(group, call.key, call.first)
+            progress.instance, progress.attempts = call.first, 1
+            try:
+                return await self._usable_outcome(call, outcome)
+            except UpstreamError as error:
+                failure = error
+            instance = self._following(call, progress, failure.kind, candidates, ends, local)
         while instance is not None:
             progress.instance = instance
             if _is_same(instance, local):
@@ -164,15 +183,18 @@ class Attempts:
         return following if is_free or self._health.may_retry(progress.service) else None
 
     async def _attempt(self, call: Call, group: Group, instance: ServiceInstance, ends: float) -> UpstreamResponse:
-        timeouts = _within(self._patience(call, group, instance), ends - self._clock())
+        timeouts = within(self._patience(call, group, instance), ends - self._clock())
         response = await self._health.send(self._upstream, instance, call.request_to(instance, timeouts))
-        if getattr(response, "is_sound", False):
-            usable = response
-        else:
-            usable = await self._checked(call, instance, response)
+        usable = await self._checked(call, instance, response)
         if not instance.active:
             self._vouch(instance.token)
         return usable
+
+    async def _usable_outcome(self, call: Call, outcome: Outcome) -> UpstreamResponse:
+        if isinstance(outcome, UpstreamError):
+            raise outcome
+        assert call.first is not None  # noqa: S101 - it has answered
+        return await self._checked(call, call.first, outcome)
 
     async def _checked(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
         """The response, after a look at it; given up when it may not be passed on."""
@@ -187,9 +209,13 @@ class Attempts:
     async def _usable(self, call: Call, instance: ServiceInstance, response: UpstreamResponse) -> UpstreamResponse:
         """The response when it may be passed on, and is worth it."""
         names = field_names(response.headers)
-        problem = check_response(response.status, response.headers, names)
-        if problem is not None:
-            raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
+        # What was checked may still be a 101, which no request of ours has asked for.
+        if not response.is_checked or response.status < 200:
+            problem = check_response(response.status, response.headers, names)
+            if problem is not None:
+                raise UpstreamError(ErrorKind.PROTOCOL, f"{instance.address.netloc} answered with {problem}")
+        if response.whole is not None:
+            return response
         has_length = b"content-length" in names.places
         if self._waits_for_body and has_length and call.is_harmless and call.method != "HEAD":
             return await BegunResponse.wait(response)
@@ -199,11 +225,12 @@ class Attempts:
         if not instance.active:
             return _FOR_A_SILENT_INSTANCE
         is_trial = call.is_harmless and self._health.is_trial(group, instance)
-        return _within(self._timeouts, TRIAL_SECONDS) if is_trial else self._timeouts
+        return within(self._timeouts, TRIAL_SECONDS) if is_trial else self._timeouts
 
 
 @lru_cache(1024)
-def _path_field(token: int) -> tuple[bytes, bytes]:
+def path_field(token: int) -> tuple[bytes, bytes]:
+    """The field that names an instance to itself."""
     return (b"hydra-path", b"%d" % token)
 
 
@@ -211,7 +238,7 @@ def _is_same(instance: ServiceInstance, other: ServiceInstance | None) -> bool:
     return other is not None and instance.token == other.token and instance.service == other.service
 
 
-def _within(timeouts: Timeouts, seconds: float) -> Timeouts:
+def within(timeouts: Timeouts, seconds: float) -> Timeouts:
     """The same timeouts, none of which passes the deadline."""
     connect, first_byte = timeouts.connect, timeouts.first_byte
     if connect is not None and connect <= seconds and first_byte is not None and first_byte <= seconds:

@@ -6,7 +6,7 @@ from typing import Self
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.ports import UpstreamResponse
+from hydra_asgi.ports import Headers, UpstreamResponse
 
 __all__ = ["BegunResponse"]
 
@@ -18,11 +18,14 @@ class BegunResponse:
     it, a request that may be repeated is better off with another instance.
     """
 
-    __slots__ = ("_first", "_pieces", "_response", "headers", "status")
+    __slots__ = ("_first", "_pieces", "_response", "headers", "is_checked", "status")
+
+    whole = None
 
     def __init__(self, response: UpstreamResponse, first: bytes, pieces: AsyncIterator[bytes]) -> None:
         self.status = response.status
         self.headers = response.headers
+        self.is_checked = response.is_checked
         self._response = response
         self._first = first
         self._pieces = pieces
@@ -42,6 +45,11 @@ class BegunResponse:
                 raise
             raise UpstreamError(ErrorKind.RESET, error.detail) from None
         return cls(response, first, pieces)
+
+    @property
+    def trailers(self) -> Headers:
+        """Fields behind the body, once that was read."""
+        return self._response.trailers
 
     def body(self) -> AsyncIterator[bytes]:
         """All pieces, the first included."""

@@ -69,12 +69,21 @@ class ClientWatch:
         """The task that entered the context."""
         return self._owner
 
+    def enter(self, owner: asyncio.Task[Any], cancelling: int) -> None:
+        """Enter the context for a task.
+
+        Args:
+            owner: the task, which is cancelled when the client leaves.
+            cancelling: how often others had asked it to end when its work began.
+        """
+        self._owner = owner
+        self._cancelling = cancelling
+
     async def __aenter__(self) -> Self:
         owner = asyncio.current_task()
         if owner is None:
             raise AssertionError("coroutines of asyncio run in tasks")
-        self._owner = owner
-        self._cancelling = owner.cancelling()
+        self.enter(owner, owner.cancelling())
         return self
 
     async def __aexit__(
@@ -107,6 +116,8 @@ class ClientWatch:
 
 
 async def _until_done(cancelled: asyncio.Task[None]) -> None:
+    if cancelled.done():
+        return
     await asyncio.sleep(0)  # in nearly every case the cancellation needs one turn of the loop, which is cheap
     if not cancelled.done():
         await asyncio.wait((cancelled,))

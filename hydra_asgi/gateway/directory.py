@@ -15,6 +15,7 @@ from hydra_asgi.core.directory.departed import Departed
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, SWEEP_SECONDS
 from hydra_asgi.core.directory.recovery import Recovery
+from hydra_asgi.core.instance import Snapshot
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
 from hydra_asgi.ports import Clock, Store
@@ -116,6 +117,10 @@ class Directory:
         """An instance answered a request although it is inactive. Told to the store with the next poll, once."""
         self._vouched.add(token)
 
+    def note_change(self, why: str) -> None:
+        """The store was given something to keep; `why` it did not keep it, "" when it did."""
+        self._health.note_change(why)
+
     def on_update(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new state, on the loop. Returns the call that ends it."""
         subscription = object()
@@ -125,6 +130,15 @@ class Directory:
             self._listeners.pop(subscription, None)
 
         return end
+
+    async def recall(self, snapshot: Snapshot) -> None:
+        """Begin with what this node knew in a former life, until the store has answered."""
+        async with self._one_at_a_time:
+            self._recovery.recall(snapshot)
+            self._health.recall()
+            self._own = self._local()
+            await self._rebuild()
+        self._tell()
 
     async def run(self) -> None:
         """Follow the store until cancelled."""

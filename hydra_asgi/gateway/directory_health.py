@@ -12,6 +12,10 @@ __all__ = ["DirectoryHealth", "Health"]
 _logger = logging.getLogger("hydra_asgi.directory")
 
 
+REFUSED_SECONDS = 10.0
+"""How long a refused change is held against a store: three beats of every living service come within it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How well the directory is known.
@@ -46,11 +50,18 @@ class DirectoryHealth:
         self._loaded: float | None = None
         self._confirmed = clock()
         self._trouble: Health | None = None
+        self._is_recalled = False
+        self._refused: Health | None = None
+        self._refused_until = 0.0
 
     def start(self) -> None:
         """The first poll begins now. Saying it again changes nothing."""
         if self._started is None:
             self._started = self._clock()
+
+    def recall(self) -> None:
+        """What was known before the start is known again, so routes need not be announced first."""
+        self._is_recalled = True
 
     def fail(self, why: str) -> bool:
         """A poll failed, or its result is not the whole truth. True when this is the first one to say so."""
@@ -69,8 +80,33 @@ class DirectoryHealth:
             self._loaded = self._clock()
         if self._trouble is not None:
             _logger.info("the directory is up to date again after %.1f s", self._loaded - self._trouble.since)
-            self._trouble = None
+            self._trouble = self._refused = None
             self._on_change()
+
+    def note_change(self, why: str) -> None:
+        """The store was given something to keep: a beat, or an instance.
+
+        A store may answer every question and yet keep nothing, because it is full or has become a copy of another.
+
+        Args:
+            why: it did not keep it; empty: it did.
+        """
+        known = self._refusal
+        if not why:
+            self._refused = None
+        else:
+            self._refused = Health("degraded", why, self._clock() if known is None else known.since)
+            self._refused_until = self._clock() + REFUSED_SECONDS
+        if (known is None) is not (self._refused is None) and self._trouble is None:
+            if why:
+                _logger.warning("the store takes no changes: %s", why)
+            else:
+                _logger.info("the store takes changes again")
+            self._on_change()
+
+    @property
+    def _refusal(self) -> Health | None:
+        return self._refused if self._clock() < self._refused_until else None
 
     @property
     def age(self) -> float:
@@ -87,7 +123,7 @@ class DirectoryHealth:
         """A route that is not known may just not have been announced yet."""
         if not self._first_load_seconds:
             return False
-        if self._started is None or self._loaded is None:
+        if self._started is None or (self._loaded is None and not self._is_recalled):
             return True
         return self._clock() - self._started < self._first_load_seconds
 
@@ -96,6 +132,8 @@ class DirectoryHealth:
         """The present status. Trouble comes first: it is what an operator can do something about."""
         if self._trouble is not None:
             return self._trouble
+        if (refusal := self._refusal) is not None:
+            return refusal
         if self._loaded is None:
             return Health("starting", "the store has not answered yet", self._created)
         if self.is_starting:

@@ -6,22 +6,24 @@ in the middle of a response breaks the client's connection, because a short body
 """
 
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
+from hydra_asgi.core.headers.event_stream import is_event_stream
 from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.request_target import is_request_target
 from hydra_asgi.errors import ResponseCutError, UpstreamError
 from hydra_asgi.gateway.answers import answer
-from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts, Call
+from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts, Call, Outcome
 from hydra_asgi.gateway.client_watch import ClientWatch
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.limits import ServiceLimits
@@ -31,13 +33,12 @@ from hydra_asgi.gateway.patient_send import PatientSend
 from hydra_asgi.gateway.request_body import RequestBody
 from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamResponse
 
-__all__ = ["DEADLINE_SECONDS", "MAX_ATTEMPTS", "Forwarder", "OwnInstance"]
+__all__ = ["BODILESS", "DEADLINE_SECONDS", "MAX_ATTEMPTS", "Begun", "Forwarder", "OwnInstance"]
 
 OwnInstance = tuple[ServiceInstance, Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]]
 """The node's own instance, and what serves a request by it without the network."""
 
-_BODILESS = frozenset({204, 304})
-_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")  # every visible character but `#`, which never is in a request
+BODILESS = frozenset({204, 304})
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
 
 _WORDS = {
@@ -48,6 +49,23 @@ _WORDS = {
 }
 _BUSY = ("Very busy right now", "{service} has more to do than it can. Please try again in a moment.")
 _OTHER_WORDS = ("No usable answer", "{service} gave an answer that cannot be shown. Please try again in a moment.")
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A request that was sent to its first instance already; its place is taken, and handed over with it.
+
+    Attributes:
+        outcome: what came of that.
+        began: when it began, by the forwarder's clock.
+        body: the request's.
+        watch: waits for the client's leaving already; None where nobody does.
+    """
+
+    outcome: Outcome
+    began: float
+    body: RequestBody
+    watch: ClientWatch | None = None
 
 
 class Forwarder:
@@ -65,6 +83,9 @@ class Forwarder:
         on_record: gets a record of each request when it is over.
         log: gets a line about each request when it is over; one at WARNING where it could not be served.
         clock: seconds that only move forward.
+
+    Attributes:
+        via: our own `Via` field.
     """
 
     def __init__(
@@ -83,17 +104,19 @@ class Forwarder:
         clock: Clock = time.monotonic,
     ) -> None:
         self._pseudonym = pseudonym
-        self._via = b"1.1 " + pseudonym.encode("latin-1")
-        self._trusted = trusted
-        self._idle = timeouts.idle
-        self._health = InstanceHealth() if health is None else health
-        self._limits = ServiceLimits() if limits is None else limits
+        self.via = (b"via", b"1.1 " + pseudonym.encode("latin-1"))
+        self.upstream = upstream
+        self.timeouts = timeouts
+        self.deadline = deadline
+        self.trusted = trusted
+        self.health = InstanceHealth() if health is None else health
+        self.limits = ServiceLimits() if limits is None else limits
         self._attempts = Attempts(
-            upstream, self._health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
+            upstream, self.health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
         )
-        self._reporter = Reporter(log, on_record)
-        self._lookout = Lookout()
-        self._clock = clock
+        self.reporter = Reporter(log, on_record)
+        self.lookout = Lookout()
+        self.clock = clock
 
     async def __call__(
         self,
@@ -107,6 +130,7 @@ class Forwarder:
         add: Sequence[tuple[bytes, bytes]] = (),
         local: OwnInstance | None = None,
         first: ServiceInstance | None = None,
+        begun: Begun | None = None,
     ) -> None:
         """Answer the request from an instance of the group, or say why that is not possible.
 
@@ -120,26 +144,31 @@ class Forwarder:
             add: header fields to send on top.
             local: the node's own instance: where it is its turn, because others failed, it serves the request itself.
             first: whom the group picks for the key, where that is known already.
+            begun: `first` was asked already; what is left is to pass on its answer, or to ask others.
 
         Raises:
             ResponseCutError: the instance broke off after its response had begun; the server has to break the
                 connection.
         """
         exact = _own_target(scope) if target is None else target
-        if not _TARGET.fullmatch(exact):
+        if not is_request_target(exact):
             detail = "The address of this request has characters that no address has."
             return await answer(send, 400, "Not an address", detail, scope=scope)
-        progress = Progress(group.service, scope["method"], self._clock())
+        progress = Progress(group.service, scope["method"], self.clock() if begun is None else begun.began)
         try:
             names = field_names(scope["headers"])
-            self._refuse_loops(scope["headers"], names)
-            watch = ClientWatch(receive, self._lookout)
-            body = RequestBody(scope, receive, watch.begin, self._idle, names)
+            watch = (begun and begun.watch) or ClientWatch(receive, self.lookout)
+            if begun is None:
+                self._refuse_loops(scope["headers"], names)
+                body = RequestBody(scope, receive, watch.begin, self.timeouts.idle, names)
+            else:
+                body = begun.body
+                body.call_on_end(watch.begin)
             async with watch:
                 if not body.has_begun():
                     await body.begin()
                 call = Call(scope["method"], exact, self._headers(scope, names), add, key, body, first)
-                is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress)
+                is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress, begun)
             if not is_answered and local is not None:
                 await _serve_here(local, scope, body.handed_over(), send, progress)
         except ResponseCutError as error:
@@ -151,7 +180,7 @@ class Forwarder:
         finally:
             if not progress.status:
                 progress.fail(ErrorKind.CLIENT_GONE, "ended from outside")
-            self._reporter.tell(progress, scope, self._clock())
+            self.reporter.tell(progress, scope, self.clock())
         return None
 
     def _refuse_loops(self, headers: Headers, names: FieldNames) -> None:
@@ -171,8 +200,8 @@ class Forwarder:
             client=peer,
             scheme=scope.get("scheme", "http"),
             host=hosts[0] if hosts else _own_host(scope),
-            via=self._via,
-            trusted=bool(peer) and self._trusted(peer),
+            via=self.via[1],
+            trusted=bool(peer) and self.trusted(peer),
             names=names,
         )
 
@@ -185,21 +214,28 @@ class Forwarder:
         send: ASGISendCallable,
         watch: ClientWatch,
         progress: Progress,
+        begun: Begun | None,
     ) -> bool:
         """Forward the request while it has a place; False when it is the turn of the node's own instance."""
-        if not self._limits.take(group.service):
-            await self._limits.enter(group.service)
+        lasts = False
+        if begun is None and not self.limits.take(group.service):
+            await self.limits.enter(group.service)
         try:
             own = None if local is None else local[0]
-            response = await self._attempts.first_answer(call, group, progress, own)
+            outcome = None if begun is None else begun.outcome
+            response = await self._attempts.first_answer(call, group, progress, own, outcome)
             if response is None:
                 return False
+            lasts = is_event_stream(response.headers) and self.limits.settle(group.service)
             async with response:
                 await self._relay(response, scope, send, watch, progress)
             return True
         finally:
             progress.request_bytes = call.body.taken
-            self._limits.leave(group.service)
+            if lasts:
+                self.limits.end_lasting()
+            else:
+                self.limits.leave(group.service)
 
     async def _relay(
         self,
@@ -209,17 +245,17 @@ class Forwarder:
         watch: ClientWatch,
         progress: Progress,
     ) -> None:
-        headers = response_headers(response.headers, via=self._via)
-        if response.status in _BODILESS:
+        headers = response_headers(response.headers, via=self.via[1])
+        if response.status in BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]  # servers would wait for that much
-        has_body = scope["method"] != "HEAD" and response.status not in _BODILESS
+        has_body = scope["method"] != "HEAD" and response.status not in BODILESS
         try:
             await send(
                 {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
             )
             progress.status = response.status
             left = _declared(headers) if has_body else None
-            with PatientSend(send, self._idle, self._lookout, watch.owner) as send_piece:
+            with PatientSend(send, self.timeouts.idle, self.lookout, watch.owner) as send_piece:
                 async for piece in response.body():
                     if not piece or not has_body or left == 0:
                         continue
@@ -237,7 +273,7 @@ class Forwarder:
                 raise
             progress.fail(error.kind, error.detail)
             assert progress.instance is not None  # noqa: S101 - it has answered
-            self._health.broke_off(progress.instance, error.kind)
+            self.health.broke_off(progress.instance, error.kind)
             raise ResponseCutError(error.kind, error.detail) from None
         except OSError as error:  # ASGI 2.4: `send` raises it when the client is gone
             raise UpstreamError(ErrorKind.CLIENT_GONE, str(error)) from None

@@ -38,7 +38,7 @@ class InstanceFragments:
     Args:
         group_of: the instances of a service; None when the service is not known.
         upstream: carries the questions.
-        key: the path key of the cluster.
+        key: the path key of the cluster; asked for with each question, because it may become known later.
         sign: (method, path, body) -> header pairs that prove who asks.
         forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
         clock: seconds, the clock of `PageContext.deadline`.
@@ -50,7 +50,7 @@ class InstanceFragments:
         group_of: Callable[[str], Group | None],
         upstream: Upstream,
         *,
-        key: str,
+        key: Callable[[], str] | str,
         sign: Callable[[str, str, bytes], Headers] = lambda method, path, body: [],
         forward: Mapping[str, Sequence[str]] | None = None,
         clock: Clock = lambda: asyncio.get_running_loop().time(),
@@ -58,7 +58,7 @@ class InstanceFragments:
     ) -> None:
         self._group_of = group_of
         self._upstream = upstream
-        self._path = f"/h/fragment/{key}/requestFragment"
+        self._key: Callable[[], str] = _always(key) if isinstance(key, str) else key
         self._sign = sign
         self._forward = forward or {}
         self._clock = clock
@@ -173,7 +173,7 @@ class InstanceFragments:
             raise PeerFailedError(FragmentCause.FAILED, f"not asked, an attribute cannot be sent: {error}") from None
         accept = ACCEPT_ARRAY if is_medusa else ACCEPT_LINES
         headers = question_headers(address.netloc, accept, lent, key=page.key, plain=is_medusa)
-        path = address.base + self._path
+        path = f"{address.base}/h/fragment/{self._key()}/requestFragment"
         return UpstreamRequest(
             address,
             "POST",
@@ -208,3 +208,7 @@ def _fitted(instance: ServiceInstance, answer: FragmentAnswer) -> FragmentAnswer
         return answer
     html = prefix_assets(strip_placeholders(answer.html), instance.token, instance.resources)
     return replace(answer, html=html)
+
+
+def _always(key: str) -> Callable[[], str]:
+    return lambda: key

@@ -24,7 +24,12 @@ from hydra_asgi.gateway.static_target import service_static_target, token_target
 from hydra_asgi.gateway.websocket_denial import answer_handshake
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 
-__all__ = ["GatewayFront", "Serve"]
+__all__ = ["GatewayFront", "Serve", "with_cookie"]
+
+_MAX_TOKEN_DIGITS = 10
+
+_CARRIES_A_COOKIE = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""A browser takes cookies from the answer to a handshake, too (RFC 6455 section 4.1)."""
 
 
 class Serve(Protocol):
@@ -96,7 +101,7 @@ class GatewayFront:
         key = read_key(cast("list[tuple[bytes, bytes]]", scope["headers"]))
         if not key and state.needs_key:
             key = self._mint()
-            send = _with_cookie(send, key, secure=scope.get("scheme") in ("https", "wss"))
+            send = with_cookie(send, key, secure=scope.get("scheme") in ("https", "wss"))
         await self._answer(scope, receive, send, state, segments, raw, key or self._spread())
 
     async def _answer(
@@ -117,6 +122,8 @@ class GatewayFront:
             key=key,
             kind=RouteKind.HTTP if is_http else RouteKind.WEBSOCKET,
             host=_host(scope),
+            chosen=_chosen(scope),
+            headers=cast("list[tuple[bytes, bytes]]", scope["headers"]),
         )
         match decision:
             case Local(known=False) if is_http and self._is_starting():
@@ -176,18 +183,30 @@ def _host(scope: HTTPScope | WebSocketScope) -> str:
     return ""
 
 
-def _with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCallable:
-    """Let the response keep the key with the user, unless a shared cache may keep the response."""
+def _chosen(scope: HTTPScope | WebSocketScope) -> int:
+    """The token of the instance that the node before us has chosen; 0 for none."""
+    for name, value in scope["headers"]:
+        if name == b"hydra-path":
+            return int(value) if value.isdigit() and len(value) <= _MAX_TOKEN_DIGITS else 0
+    return 0
 
-    async def send_with_cookie(message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.start":
+
+def with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCallable:
+    """Let the response keep the key with the user, unless a shared cache may keep the response.
+
+    No cache keeps a WebSocket that was accepted.
+    """
+
+    async def sendwith_cookie(message: ASGISendEvent) -> None:
+        kind = message["type"]
+        if kind in _CARRIES_A_COOKIE:
             headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-            if may_set_cookie(headers):
+            if kind == "websocket.accept" or may_set_cookie(headers):
                 headers.append((b"set-cookie", cookie_field(key, secure=secure)))
                 message = {**message, "headers": headers}
         await send(message)
 
-    return send_with_cookie
+    return sendwith_cookie
 
 
 async def _not_found(scope: HTTPScope | WebSocketScope, send: ASGISendCallable) -> None:

@@ -9,7 +9,7 @@ from hydra_asgi.core.headers.header_fields import Fields
 from hydra_asgi.core.headers.request_id import REQUEST_ID, answer_with_id, read_request_id, with_request_id
 from hydra_asgi.core.headers.trace_context import TRACE_NAMES, sound_trace
 
-__all__ = ["Identified"]
+__all__ = ["Identified", "answering"]
 
 _NAMES = TRACE_NAMES | {REQUEST_ID}
 
@@ -53,7 +53,7 @@ class Identified:
             request_id = self._given_id(scope, headers) or self._mint()
             headers = with_request_id(sound_trace(headers), request_id)
         named = {**scope, "headers": headers}
-        await self._front(named, receive, _answering(send, request_id) if scope["type"] == "http" else send)
+        await self._front(named, receive, answering(send, request_id) if scope["type"] == "http" else send)
 
     def _given_id(self, scope: Mapping[str, Any], headers: Fields) -> str:
         request_id = read_request_id(headers)
@@ -61,7 +61,9 @@ class Identified:
         return request_id if request_id and client and self._trusted(str(client[0])) else ""
 
 
-def _answering(send: ASGISendCallable, request_id: str) -> ASGISendCallable:
+def answering(send: ASGISendCallable, request_id: str) -> ASGISendCallable:
+    """A channel whose response names the request."""
+
     def send_named(message: ASGISendEvent) -> Awaitable[None]:  # no coroutine of its own: there is nothing to await
         if message["type"] == "http.response.start":
             headers = answer_with_id([*message.get("headers", ())], request_id)

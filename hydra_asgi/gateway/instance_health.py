@@ -42,6 +42,9 @@ class InstanceHealth:
         clock: seconds that only move forward.
         log: gets a line when an instance is ejected and when it is back.
         on_change: told the same. Must not raise.
+
+    Attributes:
+        budgets: of retries, by service.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class InstanceHealth:
         self._log = log
         self._on_change = on_change
         self._outliers = Outliers()
-        self._budgets = RetryBudgets()
+        self.budgets = RetryBudgets()
 
     def order(self, group: Group, key: str, first: ServiceInstance | None = None) -> Iterator[ServiceInstance]:
         """The instances of a group for a key, best first.
@@ -74,7 +77,11 @@ class InstanceHealth:
         is_good = self._outliers.standing(_key(first), self._clock()) is Standing.GOOD
         if is_good:
             yield first
-        rest = [instance for instance in group.order(key) if not is_good or instance is not first]
+        yield from self.others(group, key, first if is_good else None)
+
+    def others(self, group: Group, key: str, asked: ServiceInstance | None) -> Iterator[ServiceInstance]:
+        """The instances of a group for a key, best first, without the one that was asked already."""
+        rest = [instance for instance in group.order(key) if instance is not asked]
         now = self._clock()
         for place in preferred([self._outliers.standing(_key(instance), now) for instance in rest]):
             yield rest[place]
@@ -89,13 +96,17 @@ class InstanceHealth:
         others = (member.instance for pool in group.versions for member in pool.members)
         return any(other is not instance and not self._outliers.is_doubted(_key(other), now) for other in others)
 
+    def record(self, instance: ServiceInstance) -> InstanceRecord:
+        """What is known of an instance, until it `is_forgotten`; whoever begins a request there also ends it."""
+        return self._outliers.record(_key(instance))
+
     def count_request(self, service: str) -> None:
         """A client's request to a service is to be sent for the first time: it earns a part of a retry."""
-        self._budgets.deposit(service, self._clock())
+        self.budgets.deposit(service, self._clock())
 
     def may_retry(self, service: str) -> bool:
         """Take one retry out of the service's budget; False when there is none."""
-        return self._budgets.withdraw(service, self._clock())
+        return self.budgets.withdraw(service, self._clock())
 
     async def send(
         self,
@@ -123,33 +134,60 @@ class InstanceHealth:
         try:
             response = await upstream.send(request)
         except UpstreamError as error:
-            self._failed(instance, record, number, error.kind)
+            self.failed(instance, record, number, error.kind)
             raise
         except asyncio.CancelledError:
             is_late = self._clock() - began >= patience
-            self._failed(instance, record, number, ErrorKind.FIRST_BYTE_TIMEOUT if is_late else ErrorKind.CLIENT_GONE)
+            self.failed(instance, record, number, ErrorKind.FIRST_BYTE_TIMEOUT if is_late else ErrorKind.CLIENT_GONE)
             raise
         except BaseException:
             record.dropped(number)
             raise
-        change = record.answered(number, good=response.status not in errors, now=self._clock())
-        if change is not None:
-            self._tell(instance, change, f"status {response.status}")
+        self.answered(instance, record, number, response.status, errors)
         return response
+
+    def answered(
+        self,
+        instance: ServiceInstance,
+        record: InstanceRecord,
+        number: int,
+        status: int,
+        errors: frozenset[int] = SERVER_ERRORS,
+    ) -> None:
+        """The request of a number was answered with a status.
+
+        Args:
+            instance: whose record it is.
+            record: has the number from `begin`.
+            number: of the request.
+            status: of the answer.
+            errors: statuses that speak against the instance.
+        """
+        change = record.answered(number, good=status not in errors, now=self._clock())
+        if change is not None:
+            self.tell(instance, change, f"status {status}")
 
     def broke_off(self, instance: ServiceInstance, kind: ErrorKind) -> None:
         """A response of it ended before its time, or could not be passed on."""
         if kind not in _NOT_ITS_FAULT:
-            self._tell(instance, self._outliers.record(_key(instance)).broke_off(self._clock()), kind.value)
+            self.tell(instance, self._outliers.record(_key(instance)).broke_off(self._clock()), kind.value)
 
-    def _failed(self, instance: ServiceInstance, record: InstanceRecord, number: int, kind: ErrorKind) -> None:
+    def failed(self, instance: ServiceInstance, record: InstanceRecord, number: int, kind: ErrorKind) -> None:
+        """The request of a number was not answered; arguments as for `answered`."""
         if kind in _NOT_ITS_FAULT:
             record.dropped(number)
             return
         refused = kind is ErrorKind.CONNECT_REFUSED
-        self._tell(instance, record.failed(number, refused=refused, now=self._clock()), kind.value)
+        self.tell(instance, record.failed(number, refused=refused, now=self._clock()), kind.value)
 
-    def _tell(self, instance: ServiceInstance, change: Change | None, last: str) -> None:
+    def tell(self, instance: ServiceInstance, change: Change | None, last: str) -> None:
+        """Tell that an instance was ejected, or is back.
+
+        Args:
+            instance: which.
+            change: what its record says; None for nothing.
+            last: what came last from it.
+        """
         if change is None:
             return
         service, where = instance.service, instance.address.netloc

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 from hydra_asgi.core.error_kind import ErrorKind
@@ -43,11 +44,16 @@ class ServiceLimits:
 
     Args:
         limits: the sizes; by default as many as the process has files for.
+
+    Attributes:
+        take: takes a place of a service if there is one, which has to be given back by `leave`; False: `enter` waits
+            for one.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = default_limits() if limits is None else limits
         self._places: Places[asyncio.Future[None]] = Places(self.limits)
+        self.take: Callable[[str], bool] = self._places.take
 
     def taken(self, service: str) -> int:
         """How many requests to a service are worked on now."""
@@ -56,10 +62,6 @@ class ServiceLimits:
     def waiting(self, service: str) -> int:
         """How many requests to a service wait for a place now."""
         return self._places.waiting(service)
-
-    def take(self, service: str) -> bool:
-        """Take a place if there is one, which has to be given back by `leave`; False: `enter` waits for one."""
-        return self._places.take(service)
 
     async def enter(self, service: str) -> None:
         """Take a place; it has to be given back by `leave`.
@@ -76,9 +78,23 @@ class ServiceLimits:
 
     def leave(self, service: str) -> None:
         """Give a place back."""
-        turn = self._places.leave(service)
-        if turn is not None and not turn.done():
-            turn.set_result(None)
+        _let_in(self._places.leave(service))
+
+    def settle(self, service: str) -> bool:
+        """Give a place of a service back for a request that lasts, and is not over; `end_lasting` ends it then.
+
+        A stream of events would else keep its place for as long as a page is open somewhere. False: there are too many
+        such, and the request keeps its place.
+        """
+        is_settled = self._places.settle(service)
+        if is_settled:
+            _let_in(self._places.follow())
+        return is_settled
+
+    def end_lasting(self) -> None:
+        """A request that was settled is over."""
+        self._places.end_lasting()
+        _let_in(self._places.follow())
 
     async def _wait(self, service: str, turn: asyncio.Future[None]) -> None:
         seconds = self.limits.queue_seconds
@@ -93,3 +109,8 @@ class ServiceLimits:
             if not self._places.give_up(service, turn):
                 self.leave(service)
             raise
+
+
+def _let_in(turn: asyncio.Future[None] | None) -> None:
+    if turn is not None and not turn.done():
+        turn.set_result(None)

@@ -5,6 +5,7 @@ looked costs two operations on a set.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 __all__ = ["PERIOD_SECONDS", "Lookout", "Watched"]
@@ -26,12 +27,16 @@ class Lookout:
 
     Args:
         seconds: between two looks.
+
+    Attributes:
+        discard: looks at something no longer; nothing happens if nobody does.
     """
 
     def __init__(self, seconds: float = PERIOD_SECONDS) -> None:
         self._seconds = seconds
         self._watched: set[Watched] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.discard: Callable[[Watched], None] = self._watched.discard
 
     def __len__(self) -> int:
         return len(self._watched)
@@ -43,10 +48,6 @@ class Lookout:
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.get_running_loop()
             self._wait(self._loop)
-
-    def discard(self, watched: Watched) -> None:
-        """Look at it no longer; nothing happens if nobody does."""
-        self._watched.discard(watched)
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(self._seconds, self._look, loop)

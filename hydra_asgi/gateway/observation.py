@@ -78,6 +78,11 @@ class Reporter:
         self._log = log
         self._on_record = on_record
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody is told about a request that went well."""
+        return self._on_record is not None or self._log.isEnabledFor(logging.INFO)
+
     def tell(self, progress: Progress, scope: Mapping[str, Any], now: float) -> None:
         """Tell about one request."""
         level = _level(progress)

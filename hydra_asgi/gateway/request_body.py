@@ -11,9 +11,9 @@ from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.request_check import declared_length
 from hydra_asgi.errors import UpstreamError
 
-__all__ = ["RequestBody"]
+__all__ = ["EXPECTING_A_BODY", "RequestBody"]
 
-_EXPECTING_A_BODY = frozenset({"POST", "PUT", "PATCH"})
+EXPECTING_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose empty body is said with a length of 0 (RFC 9110 section 8.6)."""
 
 
@@ -47,12 +47,19 @@ class RequestBody:
         self.is_touched = False
         self.taken = 0
         self._is_streamed = bool(self.length) or b"transfer-encoding" in places
-        self._whole = b"" if scope["method"] in _EXPECTING_A_BODY or self.length == 0 else None
+        self._whole = b"" if scope["method"] in EXPECTING_A_BODY or self.length == 0 else None
         self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
         self._receive = receive
         self._on_end = on_end
         self._idle = idle
         self._first: Any = None
+        self._is_read = False
+
+    def call_on_end(self, on_end: Callable[[], None]) -> None:
+        """Tell somebody else that the channel is free; at once where it is so already."""
+        self._on_end = on_end
+        if self._is_read:
+            on_end()
 
     async def begin(self) -> None:
         """Find out whether there is a body. Only HTTP/2 and later need to look: a stream may end with its headers."""
@@ -117,6 +124,7 @@ class RequestBody:
                 if not message.get("more_body", False):
                     break
         finally:
+            self._is_read = True
             self._on_end()
 
     async def _next(self) -> Any:

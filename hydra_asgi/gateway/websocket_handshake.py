@@ -20,9 +20,13 @@ _GOOD = 200
 class HandshakeAnswer:
     """Implements `ports.UpstreamResponse`; leaving it cuts off a connection that is still open."""
 
+    whole = None
+    is_checked = False
+
     def __init__(self, came_to: WebSocketConnection | WebSocketRefusal) -> None:
         self.came_to = came_to
         self.headers: Headers = came_to.headers
+        self.trailers: Headers = []
         self.status = came_to.status if isinstance(came_to, WebSocketRefusal) else _GOOD
         self._pieces = [came_to.body] if isinstance(came_to, WebSocketRefusal) and came_to.body else []
 

@@ -94,18 +94,21 @@ async def test_an_upload_is_sent_again_while_nobody_can_have_seen_it() -> None:
 
 
 async def test_a_response_that_was_checked_is_taken_as_it_is() -> None:
-    """Where the upstream has read and checked all of a response, nobody looks at it again."""
+    """Where the upstream has checked the head of a response, nobody looks at it again."""
 
-    class Sound(FakeResponse):
-        is_sound = True
+    def checked(status: int = 200, **options: Any) -> FakeResponse:
+        response = FakeResponse(status, **options)
+        response.is_checked = True
+        return response
 
     for response, expected in (
-        (Sound(headers=[(b"x", b"\n")]), "200"),
+        (checked(headers=[(b"x", b"\n")]), "200"),
+        (checked(101), "protocol"),
         (FakeResponse(headers=[(b"x", b"\n")]), "protocol"),
     ):
         asking = Asking(response, instances=[ONE], waits_for_body=True)
         assert await asking() == expected
-    silent = Asking(Sound(), instances=[instance(1, active=False)])
+    silent = Asking(checked(), instances=[instance(1, active=False)])
     assert await silent() == "200"
     assert silent.vouched == [ONE.token]
 

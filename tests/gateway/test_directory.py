@@ -13,6 +13,7 @@ from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.directory.departed import REMEMBERED_SECONDS
 from hydra_asgi.core.directory.directory_state import LocalApp
 from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, Snapshot
+from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory import BIG_ROUTES, MAX_REPORTED, MIN_REST_SECONDS, Directory, rest_times
 from hydra_asgi.ports import LeaseState
@@ -47,9 +48,9 @@ class ScriptedStore:
     most_outstanding: int = 0
     wakes: list[Callable[[], None]] = field(default_factory=list)
 
-    def show(self, *instances: ServiceInstance, epoch: str = "", shares: Any = None) -> None:
+    def show(self, *instances: ServiceInstance, epoch: str = "", settings: Any = None) -> None:
         revision = Revision(epoch or self.shown.revision.epoch, self.shown.revision.counter + 1)
-        self.shown = Snapshot(revision, instances, shares or {})
+        self.shown = Snapshot(revision, instances, settings or {})
 
     async def _answer(self, name: str) -> None:
         self.asked.append(name)
@@ -249,13 +250,13 @@ async def test_a_route_that_went_is_remembered_for_an_hour() -> None:
     assert not await rig.directory.refresh()
 
 
-class Shares(Mapping[str, Mapping[int, float]]):
-    """Shares that note which thread reads them."""
+class Settings(Mapping[str, ServiceSettings]):
+    """Settings that note which thread reads them."""
 
     def __init__(self) -> None:
         self.readers: set[int] = set()
 
-    def __getitem__(self, service: str) -> Mapping[int, float]:
+    def __getitem__(self, service: str) -> ServiceSettings:
         self.readers.add(threading.get_ident())
         raise KeyError(service)
 
@@ -269,10 +270,10 @@ class Shares(Mapping[str, Mapping[int, float]]):
 @pytest.mark.parametrize(("routes", "on_the_loop"), [(BIG_ROUTES, True), (BIG_ROUTES + 1, False)])
 async def test_a_big_table_is_built_in_a_thread(routes: int, on_the_loop: bool) -> None:
     """Requests are not held up by a rebuild of thousands of routes."""
-    rig, shares = Rig(), Shares()
-    rig.store.shown = Snapshot(Revision("a", 5), (instance(1, *(f"/r{number}" for number in range(routes))),), shares)
+    rig, settings = Rig(), Settings()
+    rig.store.shown = Snapshot(Revision("a", 5), (instance(1, *(f"/r{number}" for number in range(routes))),), settings)
     assert await rig.directory.refresh()
-    assert (threading.get_ident() in shares.readers) is on_the_loop
+    assert (threading.get_ident() in settings.readers) is on_the_loop
     assert rig.directory.state.table.match(("r7",), "GET") is not None
 
 
@@ -449,3 +450,34 @@ async def test_trouble_with_the_store_is_told() -> None:
     rig.clock.now += 3
     assert told == ["degraded"]
     assert (rig.directory.age, rig.directory.health_lasts) == (5, 3)
+
+
+async def test_a_former_life_is_served_at_once() -> None:
+    """What was recalled is in the table before the store is asked, and listeners hear of it."""
+    store = ScriptedStore(failure=StoreError("away"))
+    directory = Directory(store, local=lambda: LocalApp(instance(8000, "/", service="shop")))  # type: ignore[arg-type]
+    heard: list[Any] = []
+    directory.on_update(heard.append)
+    await directory.recall(Snapshot(Revision("z", 7), (instance(),)))
+    assert store.asked == []
+    assert heard == [directory.state]
+    assert directory.state.own is not None
+    assert directory.state.table.service("orders") is not None
+    await directory.refresh()
+    assert directory.health.status == "degraded"
+    assert directory.state.table.service("orders") is not None
+    store.failure = None
+    store.show(instance(8002), epoch="z")
+    await directory.refresh()
+    assert directory.health.status == "starting"
+    assert [one.address.port for one in directory.state.snapshot.instances] == [8002]
+
+
+async def test_refused_changes_are_trouble() -> None:
+    """A store that does not keep what it is given makes the directory degraded, however well it answers."""
+    directory = Directory(ScriptedStore(), first_load_seconds=0)  # type: ignore[arg-type]  # as above
+    await directory.refresh()
+    directory.note_change("it is full")
+    assert (directory.health.status, directory.health.why) == ("degraded", "it is full")
+    directory.note_change("")
+    assert directory.health.status == "ok"

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
+from hydra_asgi.gateway.directory_health import REFUSED_SECONDS, DirectoryHealth, Health
 
 
 class Hand:
@@ -109,3 +109,52 @@ def test_how_old_it_all_is(clock: Hand) -> None:
     health.fail("away")
     clock.now += 4
     assert (health.age, health.lasts) == (7, 4)
+
+
+def test_a_node_that_knows_its_former_life_starts_no_longer_than_the_first_beats(clock: Hand) -> None:
+    """With the routes of a former life, one that is not among them exists no more once everybody had the time."""
+    health = DirectoryHealth(clock, 3.0)
+    health.recall()
+    assert health.is_starting
+    health.start()
+    health.fail("the store is away")
+    clock.now = 102.9
+    assert health.is_starting
+    clock.now = 103.0
+    assert not health.is_starting
+    assert health.now == Health("degraded", "the store is away", 100.0)
+
+
+def test_a_store_that_takes_no_changes(clock: Hand, caplog: pytest.LogCaptureFixture) -> None:
+    """A store that answers and keeps nothing is in trouble until it keeps something, or nobody has tried for a while."""
+    told: list[str] = []
+    health = DirectoryHealth(clock, 0, lambda: told.append(health.now.status))
+    health.start()
+    health.heal()
+    for _ in range(3):
+        clock.now += 1
+        health.note_change("it is full")
+        health.heal()
+    assert health.now == Health("degraded", "it is full", 101.0)
+    health.note_change("")
+    health.note_change("")
+    assert health.now.status == "ok"
+    health.note_change("it is full")
+    clock.now += REFUSED_SECONDS
+    assert health.now.status == "ok"
+    assert told == ["degraded", "ok", "degraded"]
+    assert caplog.messages.count("the store takes no changes: it is full") == 2
+
+
+def test_a_store_that_is_away_takes_no_changes_either(clock: Hand) -> None:
+    """While it does not answer at all, that is the trouble; when it answers again, what it refused is forgiven."""
+    told: list[str] = []
+    health = DirectoryHealth(clock, 0, lambda: told.append(health.now.why))
+    health.start()
+    health.heal()
+    health.fail("the store is away")
+    health.note_change("no connection")
+    assert health.now.why == "the store is away"
+    health.heal()
+    assert health.now.status == "ok"
+    assert told == ["the store is away", ""]

@@ -197,9 +197,9 @@ class BrokenStore(MemoryStore):
         await self._fail()
         return await super().register(instance, lease)
 
-    async def release(self, lease_id: str, service: str) -> bool:
+    async def release(self, lease_id: str, service: str, *, counter: int = 0) -> bool:
         await self._fail()
-        return await super().release(lease_id, service)
+        return await super().release(lease_id, service, counter=counter)
 
     async def _fail(self) -> None:
         if self.hangs:

@@ -12,12 +12,12 @@ from typing import Final
 
 from hydra_asgi.core.headers.header_fields import Fields
 
-__all__ = ["REMEMBERED", "FieldNames", "field_names"]
+__all__ = ["MAX_JOINED_BYTES", "REMEMBERED", "FieldNames", "field_names", "read_names"]
 
 REMEMBERED: Final = 512
 """Lists of names that are remembered; browsers and their versions send a few dozen. The oldest is forgotten first."""
 
-_MAX_BYTES: Final = 2048
+MAX_JOINED_BYTES: Final = 2048
 """Longer lists are not remembered, so that hostile clients cannot make us keep more than a megabyte."""
 
 _TOKENS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]++\n)*+")
@@ -53,19 +53,20 @@ def field_names(headers: Fields) -> FieldNames:
     """The names of these fields."""
     names = [name for name, _ in headers]
     joined = b"\n".join(names)
-    if len(joined) <= _MAX_BYTES:
+    if len(joined) <= MAX_JOINED_BYTES:
         known = _remembered(joined)
         if len(known.lower) == len(names):  # else there is no name at all, or one that holds a line break
             return known
-    return _read(names)
+    return read_names(names)
 
 
 @lru_cache(REMEMBERED)
 def _remembered(joined: bytes) -> FieldNames:
-    return _read(joined.split(b"\n"))
+    return read_names(joined.split(b"\n"))
 
 
-def _read(names: list[bytes]) -> FieldNames:
+def read_names(names: list[bytes]) -> FieldNames:
+    """The same, worked out anew."""
     lower = [name.lower() for name in names]
     places: dict[bytes, list[int]] = {}
     for place, name in enumerate(lower):

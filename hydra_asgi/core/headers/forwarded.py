@@ -5,10 +5,12 @@ from functools import lru_cache
 
 from hydra_asgi.core.headers.header_fields import Fields
 
-__all__ = ["forwarding_fields"]
+__all__ = ["SAID_ONCE", "about_hop", "forwarding_fields"]
 
 _ADDRESS = re.compile(r"[0-9A-Za-z.:_-]{1,64}")
-_SAID_ONCE = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
+SAID_ONCE = frozenset({b"x-forwarded-proto", b"x-forwarded-host"})
+"""Fields about the first hop alone, so a trusted peer's word on them stays."""
+
 _MAX_HOST_BYTES = 300  # what is longer is no host, and would only fill the memory
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -25,9 +27,14 @@ def forwarding_fields(kept: Fields, *, client: str, scheme: str, host: bytes) ->
         scheme: `http` or `https`.
         host: the public host.
     """
-    about = _about(client, scheme, host) if len(host) <= _MAX_HOST_BYTES else _about.__wrapped__(client, scheme, host)
+    about = about_hop(client, scheme, host)
     said = {name for name, _ in kept}
-    return [pair for pair in about if pair[0] not in _SAID_ONCE or pair[0] not in said]
+    return [pair for pair in about if pair[0] not in SAID_ONCE or pair[0] not in said]
+
+
+def about_hop(client: str, scheme: str, host: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Everything there is to say about one hop; arguments as for `forwarding_fields`."""
+    return _about(client, scheme, host) if len(host) <= _MAX_HOST_BYTES else _about.__wrapped__(client, scheme, host)
 
 
 @lru_cache(1024)

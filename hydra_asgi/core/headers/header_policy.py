@@ -19,6 +19,10 @@ __all__ = [
     "HOP_BY_HOP",
     "MAX_HOPS",
     "SPOOFABLE",
+    "USUAL_OPTIONS",
+    "crosses_back",
+    "crosses_from_client",
+    "crosses_from_trusted",
     "end_to_end",
     "hops_are_spent",
     "loops",
@@ -74,7 +78,7 @@ _SAID_BY_THE_SERVER = HOP_BY_HOP | {b"date", b"server"}
 
 _OURS = (b"hydra-", b"x-hydra-")
 
-_USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
+USUAL_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close", b"Close"})
 """Whole `Connection` fields that name no field besides one that is hop-by-hop anyway: nearly all of them."""
 
 
@@ -122,7 +126,7 @@ def request_headers(
         A new list without `content-length` and `transfer-encoding`; the sender frames the body it has.
     """
     names = names or field_names(headers)
-    kept = _kept(headers, names, _crosses_from_trusted if trusted else _crosses_from_client)
+    kept = _kept(headers, names, crosses_from_trusted if trusted else crosses_from_client)
     if b"max-forwards" in names.places:
         kept = [_one_hop_less(pair) for pair in kept]
     return [
@@ -141,7 +145,7 @@ def response_headers(headers: Fields, *, via: bytes = b"") -> Fields:
         headers: the instance's fields.
         via: our own member of the `Via` list; empty adds none.
     """
-    kept = _kept(headers, field_names(headers), _crosses_back)
+    kept = _kept(headers, field_names(headers), crosses_back)
     if via:
         kept.append((b"via", via))
     return kept
@@ -157,7 +161,7 @@ def _kept(headers: Fields, names: FieldNames, crosses: Callable[[bytes], bool]) 
         kept = [(lower[place], headers[place][1]) for place in places]
     if b"connection" not in names.places:
         return kept
-    options = [value for value in names.values(headers, b"connection") if value not in _USUAL_OPTIONS]
+    options = [value for value in names.values(headers, b"connection") if value not in USUAL_OPTIONS]
     if not options:
         return kept
     removed = connection_options([(b"connection", value) for value in options])
@@ -169,16 +173,19 @@ def _places(names: FieldNames, crosses: Callable[[bytes], bool]) -> tuple[int, .
     return tuple(place for place, name in enumerate(names.lower) if crosses(name))
 
 
-def _crosses_from_trusted(name: bytes) -> bool:
+def crosses_from_trusted(name: bytes) -> bool:
+    """Whether a request field of this lower-case name may travel on when a proxy of ours sends it."""
     # A name with an underscore reads like its hyphenated twin to many frameworks: `X_Forwarded_For`.
     return name not in _NOT_A_REQUEST_FIELD and not name.startswith(_OURS) and b"_" not in name
 
 
-def _crosses_from_client(name: bytes) -> bool:
-    return _crosses_from_trusted(name) and name not in SPOOFABLE and not name.startswith(b"x-forwarded-")
+def crosses_from_client(name: bytes) -> bool:
+    """The same when anybody else sends it."""
+    return crosses_from_trusted(name) and name not in SPOOFABLE and not name.startswith(b"x-forwarded-")
 
 
-def _crosses_back(name: bytes) -> bool:
+def crosses_back(name: bytes) -> bool:
+    """Whether a response field of this lower-case name may travel on."""
     return name not in _SAID_BY_THE_SERVER and not name.startswith(_OURS)
 
 

@@ -13,7 +13,18 @@ from typing import Any, Final
 from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.header_fields import Fields, field_values
 
-__all__ = ["MAX_FIELDS", "MAX_FIELD_BYTES", "Problem", "check_request", "check_response", "declared_length"]
+__all__ = [
+    "MAX_FIELDS",
+    "MAX_FIELD_BYTES",
+    "USUAL_METHODS",
+    "Problem",
+    "check_request",
+    "check_response",
+    "declared_length",
+    "has_controls",
+    "is_host",
+    "is_length",
+]
 
 MAX_FIELDS = 256
 """Browsers send about 20 fields; a hundred cookies in lines of their own still pass."""
@@ -27,7 +38,7 @@ _CONTROLS = bytes([*range(9), *range(10, 32), 127])
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 
-_USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+USUAL_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Found in one look; all others are checked."""
 
 _MAX_HOST_BYTES: Final = 270
@@ -55,7 +66,7 @@ def check_request(scope: Mapping[str, Any]) -> Problem | None:
     names = field_names(headers)
     method = scope.get("method", "GET")
     return (
-        (None if method in _USUAL_METHODS else _method_problem(str(method)))
+        (None if method in USUAL_METHODS else _method_problem(str(method)))
         or _fields_problem(headers, names)
         or _host_problem(names.values(headers, b"host"), scope)
         or (_framing_problem(headers, names, _version(scope)) if names.has_framing else None)
@@ -82,6 +93,21 @@ def check_response(status: int, headers: Fields, names: FieldNames | None = None
     if b"transfer-encoding" in names.places:
         return "both Content-Length and Transfer-Encoding"
     return "a Content-Length that is not one number" if _one_length(lengths) is None else None
+
+
+def has_controls(values: bytes) -> bool:
+    """Whether there is a byte that no value may hold."""
+    return len(values.translate(None, _CONTROLS)) != len(values)
+
+
+def is_length(value: bytes) -> bool:
+    """Whether the value of a `Content-Length` field is one number."""
+    return _LENGTH.fullmatch(value) is not None
+
+
+def is_host(host: bytes) -> bool:
+    """Whether the value of a `Host` field is a name or an address with an optional port."""
+    return len(host) <= _MAX_HOST_BYTES and _is_host(host)
 
 
 def declared_length(headers: Fields) -> int | None:
@@ -133,7 +159,7 @@ def _host_problem(hosts: list[bytes], scope: Mapping[str, Any]) -> Problem | Non
     if len(hosts) > 1:
         return Problem(400, "There is more than one Host.", close=True)
     (host,) = hosts
-    if len(host) > _MAX_HOST_BYTES or not _is_host(host):
+    if not is_host(host):
         return Problem(400, "The Host is not a name or an address with an optional port.")
     return None
 

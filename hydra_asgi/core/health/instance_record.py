@@ -62,6 +62,7 @@ class InstanceRecord:
 
     Attributes:
         waiting: requests that were sent and have neither an answer nor a failure yet.
+        is_forgotten: it counts no longer; whoever asks for the instance's record gets another.
     """
 
     __slots__ = (
@@ -79,11 +80,13 @@ class InstanceRecord:
         "_until",
         "_well_since",
         "_window_ends",
+        "is_forgotten",
         "waiting",
     )
 
     def __init__(self) -> None:
         self.waiting = 0
+        self.is_forgotten = False
         self._number = 0  # of the last request
         self._last_sent = self._quiet_since = 0.0
         self._unanswered = 0  # requests sent since then
@@ -113,14 +116,16 @@ class InstanceRecord:
 
     def is_doubted(self, now: float) -> bool:
         """Whether the next answer is not to be counted on: the instance is ejected, or being tried, or silent."""
-        return self._until is not None or self._is_silent(now)
+        return self._until is not None or (now - self._quiet_since >= SILENT_SECONDS and self._is_silent(now))
 
     def begin(self, now: float) -> int:
         """A request is sent there. Returns its number, to be given back with its outcome."""
-        if not self.waiting:
-            self._hear(now)
+        if self.waiting:
+            self._unanswered += 1
+        else:
+            self._quiet_since = now
+            self._unanswered = 1
         self.waiting += 1
-        self._unanswered += 1
         self._last_sent = now
         self._number += 1
         if self._until is not None and now >= self._until and not self._probe:
@@ -129,9 +134,12 @@ class InstanceRecord:
 
     def answered(self, number: int, *, good: bool, now: float) -> Change | None:
         """The head of an answer came; `good` means that it is no server error."""
-        is_news = self._end(number)
-        self._hear(now)
-        if not is_news:
+        self.waiting -= 1
+        if number == self._probe:
+            self._probe = 0
+        self._quiet_since = now  # there is no silence, or it begins now
+        self._unanswered = 0
+        if number <= self._stale:
             return None
         self._streak = 0
         self._refuses = False
@@ -141,9 +149,10 @@ class InstanceRecord:
             self._until = None
             self._well_since = now
             return _BACK
-        self._forget_old(now)
-        if self._results:
-            self._results += 1
+        if self._results or self._ejections:
+            self._forget_old(now)
+            if self._results:
+                self._results += 1
         return None
 
     def failed(self, number: int, *, refused: bool, now: float) -> Change | None:
@@ -169,14 +178,8 @@ class InstanceRecord:
             self._probe = 0
         return number > self._stale
 
-    def _hear(self, now: float) -> None:
-        """There is no silence, or it begins now."""
-        self._quiet_since = now
-        self._unanswered = 0
-
     def _is_silent(self, now: float) -> bool:
-        is_asked = self.waiting and self._unanswered >= SILENT_REQUESTS
-        return bool(is_asked) and now - self._quiet_since >= SILENT_SECONDS
+        return now - self._quiet_since >= SILENT_SECONDS and self.waiting > 0 and self._unanswered >= SILENT_REQUESTS
 
     def _count_failure(self, now: float) -> Change | None:
         if self._until is not None:

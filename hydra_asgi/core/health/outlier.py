@@ -42,7 +42,7 @@ class Outliers:
         return record is not None and record.is_doubted(now)
 
     def record(self, key: Key) -> InstanceRecord:
-        """The record of an instance, to tell it what happens. To be used at once: it may be forgotten later."""
+        """The record of an instance, to tell it what happens, until it `is_forgotten`."""
         record = self._records.get(key)
         if record is None:
             self._make_room()
@@ -53,9 +53,13 @@ class Outliers:
         """Forget those of whom there is nothing to remember, else the one that has been known for the longest time."""
         if len(self._records) < self._size:
             return
-        self._records = {key: record for key, record in self._records.items() if not record.is_blank}
+        for key in [key for key, record in self._records.items() if record.is_blank]:
+            self._forget(key)
         if len(self._records) < self._size:
             return
         idle = next((key for key, record in self._records.items() if not record.waiting), None)
         if idle is not None:
-            del self._records[idle]
+            self._forget(idle)
+
+    def _forget(self, key: Key) -> None:
+        self._records.pop(key).is_forgotten = True

@@ -18,6 +18,10 @@ MEMORY_SECONDS = 2.0
 FLOOR = 6.0
 """Retries that are always saved up again: with the constant above, three a second from nothing."""
 
+DRIFT_SECONDS = 0.02
+"""Requests within so short a time are counted as of one moment: one part in a hundred fades meanwhile, and working that
+out would cost more than the counting."""
+
 MAX_SERVICES = 1024
 """Services whose budgets are kept; one that is dropped starts from the floor."""
 
@@ -37,8 +41,10 @@ class RetryBudget:
 
     def deposit(self, now: float) -> None:
         """A client's request came."""
-        self._left = self._drifted(now) + RATIO
-        self._at = now
+        if now - self._at >= DRIFT_SECONDS:
+            self._left = self._drifted(now)
+            self._at = now
+        self._left += RATIO
 
     def withdraw(self, now: float) -> bool:
         """Take one retry; False when none is left."""
@@ -62,7 +68,8 @@ class RetryBudgets:
 
     def deposit(self, service: str, now: float) -> None:
         """A client's request to the service came."""
-        self._of(service, now).deposit(now)
+        budget = self._budgets.get(service) or self._of(service, now)
+        budget.deposit(now)
 
     def withdraw(self, service: str, now: float) -> bool:
         """Take one retry of the service; False when none is left."""

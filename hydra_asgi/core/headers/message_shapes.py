@@ -1,0 +1,186 @@
+"""What a list of field names says about how its message crosses a node, worked out once for each list.
+
+Most messages are of a few shapes: the names that one kind of client or service sends. Where nothing in a shape asks for
+a decision of its own, forwarding comes down to picking fields by their places. The places are those that
+`header_policy` decides on, so there is one policy, not two; whatever is not plain has to go its whole way.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final
+
+from hydra_asgi.core.headers.field_names import MAX_JOINED_BYTES, REMEMBERED, FieldNames, read_names
+from hydra_asgi.core.headers.forwarded import SAID_ONCE
+from hydra_asgi.core.headers.header_fields import Fields
+from hydra_asgi.core.headers.header_policy import (
+    USUAL_OPTIONS,
+    crosses_back,
+    crosses_from_client,
+    crosses_from_trusted,
+    response_headers,
+)
+from hydra_asgi.core.headers.request_check import MAX_FIELDS
+from hydra_asgi.core.headers.request_id import REQUEST_ID
+from hydra_asgi.core.headers.trace_context import TRACE_NAMES
+
+__all__ = ["RequestShape", "RequestShapes", "ResponseShape", "ResponseShapes"]
+
+_ASKS_FOR_MORE: Final = TRACE_NAMES | {
+    REQUEST_ID,
+    b"expect",
+    b"hydra-key",
+    b"hydra-path",
+    b"max-forwards",
+    b"transfer-encoding",
+    b"upgrade",
+    b"via",
+}
+"""Fields of a request that have to be read before it may go on, and not only passed on or left out."""
+
+_Names = tuple[bytes, ...]
+_Pick = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestShape:
+    """How requests with these names cross, where nothing in the names asks for more than picking places.
+
+    Attributes:
+        host: the place of the one host.
+        length: the place of the one length; -1 for none.
+        cookies: the places of cookies.
+        connection: the places of connection options; those that are not usual ones are not plain.
+        from_client: picks what crosses when the peer is anybody.
+        from_trusted: picks what crosses when the peer is a proxy of ours.
+        said: names about the first hop that a proxy of ours has said already.
+    """
+
+    host: int
+    length: int
+    cookies: tuple[int, ...]
+    connection: tuple[int, ...]
+    from_client: _Pick
+    from_trusted: _Pick
+    said: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResponseShape:
+    """How responses with these names cross.
+
+    Attributes:
+        names: the lower-case names that cross.
+        pick: picks their values out of all values.
+        connection: the places of connection options.
+        has_request_id: the response names its request itself.
+    """
+
+    names: _Names
+    pick: _Pick
+    connection: tuple[int, ...]
+    has_request_id: bool
+
+
+class RequestShapes:
+    """The shapes of requests that came lately; None stands for those that are not plain."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Names, RequestShape | None] = {}
+
+    def shape(self, names: _Names) -> RequestShape | None:
+        """The shape of a request with these names, in order."""
+        try:
+            return self._known[names]
+        except KeyError:
+            shape = _request_shape(names)
+            _remember(self._known, names, shape)
+            return shape
+
+
+class ResponseShapes:
+    """The shapes of responses that came lately.
+
+    Args:
+        via: our own `Via` field.
+    """
+
+    def __init__(self, via: tuple[bytes, bytes]) -> None:
+        self._via = via
+        self._known: dict[_Names, ResponseShape] = {}
+
+    def crossing_back(self, headers: Fields) -> tuple[Fields, bool]:
+        """What a client is sent of a response's fields, as `response_headers`; and whether it names the request.
+
+        Args:
+            headers: the instance's fields.
+        """
+        if not headers:
+            return [self._via], False
+        names, values = zip(*headers, strict=True)
+        shape = self._known.get(names)
+        if shape is None:
+            shape = _response_shape(names)
+            _remember(self._known, names, shape)
+        for place in shape.connection:
+            if values[place] not in USUAL_OPTIONS:
+                kept = response_headers(headers, via=self._via[1])
+                return kept, any(name == REQUEST_ID for name, _ in kept)
+        kept = list(zip(shape.names, shape.pick(values), strict=True))
+        kept.append(self._via)
+        return kept, shape.has_request_id
+
+
+def _remember(known: dict[_Names, Any], names: _Names, shape: object) -> None:
+    if sum(map(len, names)) <= MAX_JOINED_BYTES and len(names) <= MAX_FIELDS:
+        if len(known) >= REMEMBERED:
+            del known[next(iter(known))]
+        known[names] = shape
+
+
+def _request_shape(given: _Names) -> RequestShape | None:
+    names = read_names(list(given))
+    places = names.places
+    lengths, hosts = places.get(b"content-length", ()), places.get(b"host", ())
+    is_plain = (
+        names.are_tokens
+        and names.is_lower
+        and len(hosts) == 1
+        and len(lengths) <= 1
+        and len(given) <= MAX_FIELDS
+        and names.size <= MAX_JOINED_BYTES
+        and _ASKS_FOR_MORE.isdisjoint(places)
+    )
+    if not is_plain:
+        return None
+    return RequestShape(
+        hosts[0],
+        lengths[0] if lengths else -1,
+        places.get(b"cookie", ()),
+        places.get(b"connection", ()),
+        _picking(_crossing(names, crosses_from_client)),
+        _picking(_crossing(names, crosses_from_trusted)),
+        SAID_ONCE.intersection(places),
+    )
+
+
+def _response_shape(given: _Names) -> ResponseShape:
+    names = read_names(list(given))
+    crossing = _crossing(names, crosses_back)
+    return ResponseShape(
+        tuple([names.lower[place] for place in crossing]),
+        _picking(crossing),
+        names.places.get(b"connection", ()),
+        REQUEST_ID in names.places,
+    )
+
+
+def _crossing(names: FieldNames, crosses: Callable[[bytes], bool]) -> list[int]:
+    return [place for place, name in enumerate(names.lower) if crosses(name)]
+
+
+def _picking(places: list[int]) -> _Pick:
+    """Picks what stands in these places; several of them without a loop of ours."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
