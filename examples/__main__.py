@@ -10,6 +10,7 @@ from examples.supervisor import Supervisor
 __all__ = ["main"]
 
 PROGRAM = "python -m examples"
+LAST_PORT = 65535
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,6 +18,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     options.require(PROGRAM, ("fastapi", "jinja2", "quart", "uvicorn"))
     members = site.plan(chosen.port, chosen.store)
+    if members[-1].port > LAST_PORT:
+        options.fail(PROGRAM, f"--port {chosen.port} leaves no room for {len(members) - 1} more ports after it")
+    if chosen.store != site.MEMORY:
+        options.require_store(PROGRAM, chosen.store)
     for member in members:
         options.bind(PROGRAM, member.port).close()
     supervisor = Supervisor(members, log_level=chosen.log_level, together=chosen.together)
@@ -27,23 +32,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = options.parser(
         "examples",
         "Start the example site: a shop (FastAPI) and two versions of its order service (Quart), each in a process "
-        "of its own. The shop serves on --port, the order service on the two ports that follow. Ctrl-C ends all.",
+        "of its own. The shop serves on --port, the order service on the two ports that follow. With a --store that "
+        "processes share, there are two shops, on --port and the one after it, and both are gateways of the same site. "
+        "Ctrl-C ends all.",
         log_level="warning",
     )
     parser.add_argument(
         "--port",
-        type=options.port(65535 - len(site.WEIGHTS)),
+        type=options.port(LAST_PORT - len(site.WEIGHTS)),
         default=site.PORT,
         metavar="N",
         help=f"the shop's port (default: {site.PORT})",
     )
-    parser.add_argument(
-        "--store",
-        type=options.store,
-        default=options.STORES[0],
-        metavar="URL",
-        help=f"where the shop keeps the directory: {', '.join(options.STORES)} (default: {options.STORES[0]})",
-    )
+    options.add_store(parser)
     parser.add_argument(
         "--together",
         action="store_true",

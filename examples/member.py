@@ -37,7 +37,7 @@ class Running:
         member: who this process is.
         app: the ASGI app with the middleware mounted.
         hydra: its node.
-        gateway: it takes registrations, so it need not wait until it is registered.
+        gateway: the only one: it takes registrations, so it need not wait until it is registered.
         supervised: started by `python -m examples`: report as JSON, stop when standard input ends.
         log_level: one of `options.LOG_LEVELS`.
     """

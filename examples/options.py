@@ -1,6 +1,7 @@
 """Command-line options that the site and its single processes share, and the checks before anything starts."""
 
 import argparse
+import asyncio
 import errno
 import importlib.util
 import math
@@ -11,24 +12,27 @@ from collections.abc import Callable, Iterable
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from examples.site import HOST
+from examples.site import HOST, MEMORY, shown
 
 __all__ = [
     "LOG_LEVELS",
-    "STORES",
+    "add_store",
     "bind",
     "fail",
     "member_parser",
     "parser",
     "port",
     "require",
+    "require_store",
     "store",
     "url",
     "weight",
 ]
 
+STORE_SECONDS = 5.0
+"""How long a store may take to answer for the first time."""
+
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
-STORES = ("memory://",)
 
 
 def parser(module: str, description: str, *, log_level: str) -> argparse.ArgumentParser:
@@ -73,10 +77,26 @@ def weight(text: str) -> float:
 
 
 def store(text: str) -> str:
-    """An argument type: where the gateway keeps the directory."""
-    if text not in STORES:
-        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not supported, the stores are: {', '.join(STORES)}")
-    return text
+    """An argument type: where the gateways keep the directory."""
+    from hydra_asgi.errors import ConfigurationError  # here, so that --help needs no extra
+    from hydra_asgi.options import read_option
+
+    try:
+        return str(read_option("store", text, "its value"))
+    except ConfigurationError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_store(made: argparse.ArgumentParser) -> None:
+    """Give a parser the option that says where the directory is kept."""
+    made.add_argument(
+        "--store",
+        type=store,
+        default=os.environ.get("HYDRA_STORE") or MEMORY,
+        metavar="URL",
+        help=f"where the directory is kept: {MEMORY} for one gateway, sqlite:///path/site.db or redis://host:6379/0 "
+        f"for two of them (default: HYDRA_STORE, else {MEMORY})",
+    )
 
 
 def url(text: str) -> str:
@@ -103,6 +123,28 @@ def require(program: str, modules: Iterable[str]) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         fail(program, f"{', '.join(missing)} not installed; run: pip install '.[examples]'")
+
+
+def require_store(program: str, url: str) -> None:
+    """End the program, and say why, when the store cannot be used or does not answer."""
+    from hydra_asgi.backends.stores import open_store
+    from hydra_asgi.errors import ConfigurationError, StoreError
+    from hydra_asgi.ports import Store
+
+    async def ask(opened: Store) -> None:
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                await opened.revision()
+        finally:
+            await opened.close()
+
+    try:
+        asyncio.run(ask(open_store(url)))
+    except ConfigurationError as error:
+        fail(program, str(error))
+    except (StoreError, TimeoutError) as error:
+        why = str(error) or f"no answer within {STORE_SECONDS:g} s"
+        fail(program, f"the store {shown(url)} cannot be used: {why}; see that it runs, or leave --store out", 1)
 
 
 def bind(program: str, number: int) -> socket.socket:

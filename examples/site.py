@@ -5,16 +5,31 @@ without any further option. `HYDRA_KEY` and `HYDRA_SECRET` win.
 """
 
 import os
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["BRAND", "HOST", "ORDERS", "PORT", "SHOP", "WEIGHTS", "Member", "membership", "origin", "plan"]
+__all__ = [
+    "BRAND",
+    "HOST",
+    "MEMORY",
+    "ORDERS",
+    "PORT",
+    "SHOP",
+    "WEIGHTS",
+    "Member",
+    "membership",
+    "origin",
+    "plan",
+    "shown",
+]
 
 BRAND = "Tidekiln"
 HOST = "127.0.0.1"
 PORT = 8000
+MEMORY = "memory://"
 SHOP = "shop"
 ORDERS = "orderService"
 WEIGHTS = {1: 90, 2: 10}
@@ -34,6 +49,7 @@ class Member:
         port: where it listens, on `HOST`.
         module: what `python -m` starts.
         arguments: the options it is started with, apart from the port.
+        is_gateway: it lists the others, who are there once it does.
     """
 
     service: str
@@ -41,11 +57,12 @@ class Member:
     port: int
     module: str
     arguments: tuple[str, ...] = ()
+    is_gateway: bool = False
 
     @property
     def command(self) -> str:
-        """What starts it, as a person would type it."""
-        return shlex.join(("python", *self.options))
+        """What starts it, as a person would type it; a password of the store is for that person to fill in."""
+        return shlex.join(("python", *map(shown, self.options)))
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -70,17 +87,36 @@ def membership(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def plan(port: int = PORT, store: str = "memory://") -> tuple[Member, ...]:
-    """The whole site: the shop on `port`, then the order service's versions on the ports that follow."""
-    shop = Member(SHOP, 1, port, "examples.fastapi_app", ("--store", store))
-    orders = (
-        Member(
-            ORDERS,
-            version,
-            port + version,
-            "examples.quart_app",
-            ("--version", str(version), "--weight", str(weight), "--gateway", origin(port)),
-        )
-        for version, weight in WEIGHTS.items()
+def shown(text: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(://[^/@]*:)[^/@]*@", r"\1***@", text)
+
+
+def plan(port: int = PORT, store: str = MEMORY) -> tuple[Member, ...]:
+    """The whole site: the shop on `port`, then the order service's versions on the ports that follow.
+
+    With a store that processes share, there are two shops on two ports. Both are gateways, and each version of the
+    order service registers with another one of them.
+    """
+    shops = range(port, port + (1 if store == MEMORY else 2))
+    gateways = [origin(number) for number in shops]
+    return (
+        *(Member(SHOP, 1, number, "examples.fastapi_app", ("--store", store), is_gateway=True) for number in shops),
+        *(
+            Member(
+                ORDERS,
+                version,
+                shops.stop - 1 + version,
+                "examples.quart_app",
+                ("--version", str(version), "--weight", str(weight), *_at(gateways, version - 1)),
+            )
+            for version, weight in WEIGHTS.items()
+        ),
     )
-    return (shop, *orders)
+
+
+def _at(gateways: Sequence[str], first: int) -> Iterator[str]:
+    """The options that name the gateways, beginning with another one for each instance."""
+    for number in range(len(gateways)):
+        yield "--gateway"
+        yield gateways[(first + number) % len(gateways)]

@@ -2,7 +2,7 @@
 
 A child reports on its standard output and lives as long as its standard input is open. So the children end with this
 process however it ends, and a stop needs no signal. They run in sessions of their own: Ctrl-C reaches this process
-alone, which then ends the services before the gateway, so that each can say good-bye.
+alone, which then ends the services before their gateways, so that each can say good-bye.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import contextlib
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from examples.report import Report, read_line, table
@@ -34,13 +34,13 @@ class _Child:
 
 
 class Supervisor:
-    """The site while it runs. Its first member is the gateway.
+    """The site while it runs.
 
     Args:
-        members: who is started, in this order.
+        members: who is started, in this order, the gateways first.
         log_level: for every child.
-        together: end all when one has ended. Otherwise the site, once it is ready, does without a service that ends:
-            that is what it is made to show. Without its gateway it always ends.
+        together: end all when one has ended. Otherwise the site, once it is ready, does without a process that ends:
+            that is what it is made to show. Without any gateway it always ends.
         join_seconds: how long all may take to join, together.
     """
 
@@ -53,6 +53,7 @@ class Supervisor:
         join_seconds: float = JOIN_SECONDS,
     ) -> None:
         self._members = members
+        self._gateways = [member for member in members if member.is_gateway]
         self._log_level = log_level
         self._together = together
         self._join_seconds = join_seconds
@@ -67,19 +68,22 @@ class Supervisor:
             if not await self._start_all(tasks):
                 return 1
             print(table((child.member, child.process.pid) for child in self._children))
-            print(f"ready {origin(self._members[0].port)}/", flush=True)
+            for gateway in self._gateways:
+                print(f"ready {origin(gateway.port)}/", flush=True)
             return await self._watch()
         finally:
             await self._stop()
             await asyncio.gather(*tasks)
 
     async def _start_all(self, tasks: set[asyncio.Task[None]]) -> bool:
-        """Start the gateway, then the others: so nobody's first attempt to register fails."""
+        """Start the gateways, then the others: so nobody's first attempt to register fails."""
         try:
             async with asyncio.timeout(self._join_seconds):
                 for count, member in enumerate(self._members, 1):
                     tasks.add(asyncio.create_task(self._listen(await self._start(member))))
-                    if count in (1, len(self._members)) and not await self._all_joined(self._members[:count]):
+                    if count in (len(self._gateways), len(self._members)) and not await self._all_joined(
+                        self._members[:count]
+                    ):
                         return False
         except TimeoutError:
             missing = ", ".join(str(member) for member in self._missing(self._members))
@@ -126,17 +130,20 @@ class Supervisor:
         return True
 
     def _missing(self, members: Sequence[Member]) -> list[Member]:
-        """Who has not joined yet, in its own opinion or in the gateway's."""
-        gateway, nothing = self._members[0], Report()
+        """Who has not joined yet, in its own opinion or in that of a gateway."""
         reports = {child.member: child.report for child in self._children}
-        listed = [member for member in members if member == gateway or reports.get(gateway, nothing).lists(member)]
-        return [member for member in members if member not in listed or not reports.get(member, nothing).joined]
+        return [member for member in members if not self._has_joined(member, reports)]
+
+    def _has_joined(self, member: Member, reports: Mapping[Member, Report]) -> bool:
+        nothing = Report()
+        if not reports.get(member, nothing).joined:
+            return False
+        return member.is_gateway or all(reports.get(gateway, nothing).lists(member) for gateway in self._gateways)
 
     async def _watch(self) -> int:
-        """Wait until the gateway has ended, or anybody if they live together; returns the exit code."""
-        vital = self._children if self._together else self._children[:1]
+        """Wait until the last gateway has ended, or anybody if they live together; returns the exit code."""
         mourned: set[Member] = set()
-        while not any(child.ended for child in vital):
+        while not self._is_over():
             for member in (child.member for child in self._children if child.ended):
                 if member not in mourned:
                     mourned.add(member)
@@ -145,10 +152,16 @@ class Supervisor:
             await self._changed.wait()
         return 1
 
+    def _is_over(self) -> bool:
+        if self._together:
+            return any(child.ended for child in self._children)
+        return all(child.ended for child in self._children if child.member.is_gateway)
+
     async def _stop(self) -> None:
-        """End the services, then the gateway."""
+        """End the services, then the gateways."""
         self._stopping = True
-        for group in (self._children[1:], self._children[:1]):
+        for are_gateways in (False, True):
+            group = [child for child in self._children if child.member.is_gateway is are_gateways]
             for child in group:
                 if child.process.stdin is not None:
                     child.process.stdin.close()

@@ -1,12 +1,9 @@
 """`Hydra`: the node, as its users see it. They declare with it, ask it in handlers and templates, start and stop it."""
 
-import asyncio
-import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from asgiref.typing import (
@@ -18,26 +15,19 @@ from asgiref.typing import (
 
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.control.late_plane import LatePlane
-from hydra_asgi.control.plane import ReadyState
-from hydra_asgi.control.reply import reply_empty
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.instance import Address, ServiceInstance
-from hydra_asgi.core.node_reading import NodeReading
-from hydra_asgi.core.routing.own_path import own_path
-from hydra_asgi.node.assembly import Parts, assemble, make_store, make_upstream
-from hydra_asgi.node.background import Background
-from hydra_asgi.node.condition import State, node_state, read_node, ready_state
-from hydra_asgi.node.observing import Observing
-from hydra_asgi.node.own_app import OwnApp
+from hydra_asgi.node.condition import State
+from hydra_asgi.node.node import Node
+from hydra_asgi.node.parts import Parts
 from hydra_asgi.node.stage import Stage
 from hydra_asgi.options import Options
-from hydra_asgi.ports import FragmentSource, Hook, Prober, Store, Upstream
+from hydra_asgi.ports import FragmentSource, Hook, Prober, Store
 from hydra_asgi.service.attributes import attributes_of
 from hydra_asgi.service.calling import ASGIApp
 from hydra_asgi.service.declarations import Declarations
 from hydra_asgi.service.lending import lend, lendable
 from hydra_asgi.site.site_options import read_with_site
-from hydra_asgi.site.site_reload import SiteReload
 from hydra_asgi.site.static_instance import StaticInstance
 
 __all__ = ["Hydra", "State"]
@@ -60,11 +50,20 @@ class Hydra:
             gateway takes the IP address of the caller.
         key: names the site in control-plane paths. Without one nothing can register.
         secret: signs the calls between nodes; at least 16 characters.
-        store: where the directory is kept: `memory://`, or an object that implements `hydra_asgi.ports.Store`.
+        store: where the directory is kept: `memory://` for one process, `sqlite:///path/site.db` for the processes of
+            one host, `redis://host:6379/0` for a fleet, or an object that implements `hydra_asgi.ports.Store`, which
+            whoever made it also closes.
+        last_known_good: a file in which a gateway keeps what it knows, so that it can start while the store is away.
         prefix: publish the app under this path.
         routes: routes to publish beside the discovered ones, such as `"GET /items/{id}"`.
         exclude: templates, or prefixes ending in `/*`, that are not published.
         forward: service name or `"*"` -> request headers, or `cookie:NAME`, that its fragments get.
+        forward_cookies: service name or `"*"` -> the cookies that forwarded requests to it carry; all, where nothing is
+            said.
+        max_concurrent: requests to one service that are forwarded at a time.
+        max_concurrent_total: requests that are forwarded at a time.
+        max_queue: requests to one service that may wait for a place, for a second at most.
+        service_secrets: service name -> what its calls have to be signed with, one secret or several.
         accept_unsigned: networks and service names whose calls need no signature, for Java services.
         allow_addresses: networks in which a service may register an address that is not its own.
         trusted: networks of proxies in front of us whose `X-Forwarded-*` fields are believed.
@@ -97,10 +96,16 @@ class Hydra:
         key: str | None = None,
         secret: str | None = None,
         store: str | Store | None = None,
+        last_known_good: str | None = None,
         prefix: str | None = None,
         routes: Sequence[str] | None = None,
         exclude: Sequence[str] | None = None,
         forward: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        forward_cookies: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+        max_concurrent: int | None = None,
+        max_concurrent_total: int | None = None,
+        max_queue: int | None = None,
+        service_secrets: Mapping[str, str | Sequence[str]] | None = None,
         accept_unsigned: str | Sequence[str] | None = None,
         allow_addresses: str | Sequence[str] | None = None,
         trusted: str | Sequence[str] | None = None,
@@ -117,20 +122,24 @@ class Hydra:
     ) -> None:
         # Every option has an argument of its name; `read_with_site` takes no others.
         given = {**locals(), "store": store if isinstance(store, str) else None}
-        self.options, self._site = read_with_site(given, os.environ)
-        self._instances = tuple(instances)
-        self._store = make_store(self.options.store) if store is None or isinstance(store, str) else store
-        self._given_upstream = upstream
-        self._prober = prober
+        options, site = read_with_site(given, os.environ)
         self.declarations = Declarations(check_selector=check_selector)
-        self._own = OwnApp(self.options, self.declarations)
-        self._received = Overview()
-        self._replacement: FragmentSource | None = None
-        self._stage: Stage | None = None
-        self._run: Background | None = None
-        self._is_draining = False
-        self._observing = Observing(on_event, metrics=self.options.metrics, look=self._look)
-        self.control: ASGIApp = LatePlane(self._plane)
+        self._node = Node(
+            options,
+            site,
+            self.declarations,
+            store=None if isinstance(store, str) else store,
+            instances=instances,
+            upstream=upstream,
+            prober=prober,
+            on_event=on_event,
+        )
+        self.control: ASGIApp = LatePlane(self._node.plane)
+
+    @property
+    def options(self) -> Options:
+        """What the node was told, wherever that was."""
+        return self._node.options
 
     # Declaring
 
@@ -178,8 +187,7 @@ class Hydra:
     @property
     def overview(self) -> Overview:
         """The site as it is known here: its services, their routes, and the menus of those that are there."""
-        parts = self.running
-        return self._received if parts is None or parts.directory is None else parts.directory.state.overview
+        return self._node.overview
 
     def attributes(self, request: object) -> Mapping[str, object]:
         """The values a fragment imported from its core page; empty outside of a fragment.
@@ -216,7 +224,7 @@ class Hydra:
     @property
     def state(self) -> State:
         """Where the node is in its life; `registered` once other nodes can find it."""
-        return node_state(self.running, is_draining=self._is_draining)
+        return self._node.state
 
     # Living
 
@@ -234,34 +242,23 @@ class Hydra:
         """
         if app is not None:
             self.reveal(app)
-        if not self.options.enabled:
-            return
-        run, loop = self._run, asyncio.get_running_loop()
-        if run is None or run.loop is not loop:
-            self._is_draining = False
-            run = self._run = self._make_background(loop)
-        await run.start()
+        if self.options.enabled:
+            await self._node.start()
 
     async def drain(self) -> None:
         """Leave the site and go on serving what still comes: readiness says 503, no new requests are sent here."""
-        self._is_draining = True
-        if (run := self._run) is not None and self.running is not None:
-            await run.leave()
+        await self._node.drain()
 
     async def stop(self) -> None:
         """Leave the site and end the background work. The node can be started again."""
-        await self.drain()
-        run, self._run = self._run, None
-        if run is not None and run.loop is asyncio.get_running_loop():
-            await run.end()
-        self._is_draining = False
+        await self._node.stop()
 
     # For the middleware and `hydra_asgi.testing`
 
     @property
     def running(self) -> Parts | None:
         """The parts of the running node; None when it does not run in this event loop."""
-        return None if self._live is None else self._live.parts
+        return self._node.running
 
     @property
     def metrics(self) -> ASGIApp:
@@ -270,7 +267,7 @@ class Hydra:
         Raises:
             ConfigurationError: the node was not made with `metrics=True`.
         """
-        return self._observing.page()
+        return self._node.observing.page()
 
     @property
     def instance(self) -> ServiceInstance:
@@ -279,50 +276,36 @@ class Hydra:
         Raises:
             ConfigurationError: the app is not known yet, or its routes or declarations cannot be used.
         """
-        return self._own.instance
+        return self._node.own.instance
 
     @property
     def store(self) -> Store:
         """The store of this node's directory."""
-        return self._store
+        return self._node.store
 
     def mount(self, app: ASGIApp, *, is_absent: bool = False) -> None:
         """Take the app that a middleware wraps, or what says 404 where there is none."""
-        self._own.mount(app, is_absent=is_absent)
+        self._node.own.mount(app, is_absent=is_absent)
 
     def reveal(self, app: object) -> None:
         """Take the framework's app object, whose routes can be read; it is there before the middleware is built."""
-        self._own.reveal(app)
+        self._node.own.reveal(app)
 
     def learn(self, scope: Mapping[str, Any]) -> None:
         """Take from a real scope what it says about the app."""
-        self._own.learn(scope)
+        self._node.own.learn(scope)
 
-    async def serve(
+    def serve(
         self, scope: HTTPScope | WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    ) -> Awaitable[None]:
         """Answer one request of the site; the first one starts the node, where no lifespan has done so."""
-        if not self._own.has_met_request:
-            self.learn(cast("dict[str, Any]", scope))
-        run = self._live or await self._started()
-        if scope["type"] != "http" or not own_path(scope).startswith("/h/"):
-            await run.ongoing.serve(run.parts.front, scope, receive, send)
-        elif self.options.public_control:
-            await run.parts.control(scope, receive, send)
-        else:
-            await reply_empty(send, 404)
+        return self._node.serve(scope, receive, send)
 
-    @contextlib.contextmanager
-    def fragments_from(self, source: FragmentSource) -> Iterator[None]:
+    def fragments_from(self, source: FragmentSource) -> AbstractContextManager[None]:
         """Let pages get their fragments from another source meanwhile."""
-        before, self._replacement = self._replacement, source
-        try:
-            yield
-        finally:
-            self._replacement = before
+        return self._node.fragments_from(source)
 
-    @contextlib.contextmanager
-    def staged(self, stage: Stage, address: Address) -> Iterator[None]:
+    def staged(self, stage: Stage, address: Address) -> AbstractContextManager[None]:
         """Live on a stage meanwhile: in the site that it shows, without background work and without a network.
 
         A node that runs already goes on in the background, and answers again when it leaves the stage.
@@ -331,65 +314,4 @@ class Hydra:
             stage: the site.
             address: where the stage reaches this node.
         """
-        before = self.options, self._stage, self._run, self._is_draining
-        self._move(stage.options(self.options, address), stage, None, is_draining=False)
-        try:
-            yield
-        finally:
-            options, outside, run, is_draining = before
-            self._move(options, outside, run, is_draining=is_draining)
-
-    def _move(self, options: Options, stage: Stage | None, run: Background | None, *, is_draining: bool) -> None:
-        self.options, self._stage, self._run, self._is_draining = options, stage, run, is_draining
-        self._own.follow(options)
-
-    @property
-    def _live(self) -> Background | None:
-        run = self._run
-        return run if run is not None and run.is_here else None
-
-    async def _started(self) -> Background:
-        await self.start()
-        run = self._live
-        assert run is not None  # noqa: S101 - start() has just seen to it, in this loop
-        return run
-
-    def _make_background(self, loop: asyncio.AbstractEventLoop) -> Background:
-        stage = self._stage
-        if stage is None:
-            parts = self._assemble(self._store, make_upstream(self._given_upstream))
-            reload = parts.statics and self._site.path and SiteReload(self._site, parts.statics.swap, self._instances)
-            return Background(loop, parts, drain=self.drain, grace=self.options.grace, reload=reload or None)
-        store = make_store("memory://")
-        parts = replace(self._assemble(store, stage.upstream, is_complete=True), registrars=())
-        return Background(loop, parts, prepare=partial(stage.fill, store), works=False)
-
-    def _assemble(self, store: Store, upstream: Upstream, *, is_complete: bool = False) -> Parts:
-        return assemble(
-            self.options,
-            self._own,
-            self.declarations,
-            store=store,
-            upstream=upstream,
-            prober=self._prober,
-            ready=self._ready,
-            on_overview=self._receive,
-            fragments=lambda source: self._replacement or source,
-            is_complete=is_complete,
-            observing=self._observing,
-            instances=(*self._site.instances, *self._instances),
-            drain=self.drain,
-            ongoing=lambda: 0 if self._run is None else len(self._run.ongoing),
-        )
-
-    def _receive(self, overview: Overview) -> None:
-        self._received = overview
-
-    def _ready(self) -> ReadyState:
-        return ready_state(self.running, is_draining=self._is_draining)
-
-    def _look(self) -> NodeReading:
-        return read_node(self.running, is_draining=self._is_draining)
-
-    async def _plane(self) -> ASGIApp:
-        return (self._live or await self._started()).parts.control
+        return self._node.staged(stage, address)

@@ -12,6 +12,22 @@ ASYNC_TEST_SECONDS = 60
 """A bound for every async test: a hang is a failure with a stack, not a stuck run."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The fault scenarios are a part of their own: they take minutes, and need Redis, Sentinel and root."""
+    group = parser.getgroup("hydra_asgi")
+    group.addoption("--faults", action="store_true", help="run the fault scenarios, and nothing else")
+    group.addoption("--fault-table", metavar="PAGE", help="with --faults: write what was measured into this page")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Either the fault scenarios or everything else."""
+    wanted = config.getoption("--faults")
+    left = [item for item in items if (item.get_closest_marker("faults") is None) == wanted]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if (item.get_closest_marker("faults") is None) != wanted]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run `async def` tests in a loop of their own."""

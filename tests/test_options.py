@@ -90,6 +90,18 @@ def test_address(text: object, address: Address) -> None:
         ("key", "a/b", "path"),
         ("secret", "short", "16"),
         ("store", "mysql://x", "memory://"),
+        ("forward_cookies", 7, "cookie names"),
+        ("forward_cookies", {"orders": ["bad name"]}, "cookie names"),
+        ("max_concurrent", 0, "from 1 to 1000000"),
+        ("max_concurrent_total", 10**7, "from 1 to 1000000"),
+        ("max_queue", -1, "integer"),
+        ("service_secrets", "orders", "a mapping from service"),
+        ("service_secrets", ["orders"], "a mapping from service"),
+        ("service_secrets", {"orders": []}, "a mapping from service"),
+        ("service_secrets", {"orders": 7}, "a mapping from service"),
+        ("service_secrets", {"orders": ""}, "a mapping from service"),
+        ("service_secrets", "orders=short", "of orders has 5 characters"),
+        ("service_secrets", "a b=long-enough-to-be-one", "service_secrets="),
         ("prefix", "orders", "path"),
         ("prefix", "/a/../b", "path"),
         ("prefix", "/a b", "path"),
@@ -107,7 +119,7 @@ def test_wrong_values_say_where_what_and_how(option: str, value: object, words: 
     with pytest.raises(ConfigurationError, match=re.escape(f"{option}=")) as raised:
         read_options({option: value}, {})
     assert words in str(raised.value)
-    if isinstance(value, str):
+    if isinstance(value, str) and "service_secrets=" not in words:
         with pytest.raises(ConfigurationError, match=f"HYDRA_{option.upper()} "):
             read_options({}, {f"HYDRA_{option.upper()}": value})
 
@@ -120,6 +132,121 @@ def test_secrets_are_never_shown() -> None:
     options = read_options({"key": "kk-public", "secret": "s" * 32}, {})
     assert "kk-public" not in repr(options)
     assert "sss" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"orders": "the secret of orders"}, {"orders": ("the secret of orders",)}),
+        (
+            {"orders": ["the secret of orders", "the next secret!"]},
+            {"orders": ("the secret of orders", "the next secret!")},
+        ),
+        (
+            "orders=the secret of orders|the next secret!, billing=the secret of billing",
+            {"orders": ("the secret of orders", "the next secret!"), "billing": ("the secret of billing",)},
+        ),
+    ],
+)
+def test_secrets_of_services(given: object, expected: object) -> None:
+    """A service has one secret or several, which are never shown."""
+    options = read_options({"service_secrets": given}, {})
+    assert options.service_secrets == expected
+    assert "the secret" not in repr(options)
+
+
+@pytest.mark.parametrize("given", ["orders: the secret of orders", {"orders": ["hunter2"]}, {"o o": "hunter2" * 3}])
+def test_wrong_secrets_of_services_are_not_shown(given: object) -> None:
+    """A message says what is wrong with a secret, and nothing of the secret."""
+    with pytest.raises(ConfigurationError) as raised:
+        read_options({"service_secrets": given}, {})
+    assert "the secret of" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("sid|lang", {"*": {"sid", "lang"}}),
+        ("orders=sid|lang, legacy=", {"orders": {"sid", "lang"}, "legacy": set()}),
+        ({"orders": ["sid"], "*": []}, {"orders": {"sid"}, "*": set()}),
+    ],
+)
+def test_cookies_of_forwarded_requests(given: object, expected: object) -> None:
+    """Services may be given some cookies, or none."""
+    assert read_options({"forward_cookies": given}, {}).forward_cookies == expected
+
+
+def test_limits() -> None:
+    """Sizes are numbers, and left open unless they are given."""
+    usual = read_options({}, {})
+    assert (usual.max_concurrent, usual.max_concurrent_total, usual.max_queue) == (None, None, None)
+    options = read_options({"max_queue": 0}, {"HYDRA_MAX_CONCURRENT": "5", "HYDRA_MAX_CONCURRENT_TOTAL": "7"})
+    assert (options.max_concurrent, options.max_concurrent_total, options.max_queue) == (5, 7, 0)
+
+
+MESH = {"service": "orders", "store": "redis://:hunter2@redis:6379/0", "address": "http://10.0.0.7:8002"}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://",
+        "sqlite:///srv/site.db",
+        "redis://h:6379/0",
+        "rediss://h",
+        "unix:///run/redis.sock",
+        "redis+sentinel://a:26379,b/site",
+        "redis+cluster://a,b",
+    ],
+)
+def test_stores(url: str) -> None:
+    """A store is chosen by the scheme of its URL; only that of one process is not shared."""
+    options = read_options({"store": url}, {})
+    assert options.store == url
+    assert options.is_shared is (url != "memory://")
+
+
+@pytest.mark.parametrize("url", ["redis://", "memory://x", "", "REDIS://h", "http://u:hunter2@h", "hunter2"])
+def test_other_stores(url: str) -> None:
+    """Anything else is refused with all ways out, and without what may be a password."""
+    with pytest.raises(ConfigurationError, match=r"sqlite:///path/site\.db .* redis://host:6379/0") as raised:
+        read_options({"store": url}, {})
+    assert "hunter2@" not in str(raised.value)
+
+
+def test_the_password_of_a_store_is_never_shown() -> None:
+    """It is part of the URL, so the URL is not shown."""
+    assert "hunter2" not in repr(read_options(MESH, {}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"address": None}, "HYDRA_ADDRESS"),
+        ({"address": 8002}, "the port 8002 alone"),
+        ({"address": 8002, "gateways": "http://a:1", "key": "k", "gateway": True}, "the port 8002 alone"),
+        ({"store": "sqlite:///site.db", "address": None}, "HYDRA_ADDRESS"),
+    ],
+)
+def test_a_node_in_a_mesh_has_an_address(changes: dict[str, object], words: str) -> None:
+    """Whoever registers itself in a shared store says where it is: nobody sees where the call comes from."""
+    with pytest.raises(ConfigurationError, match=words):
+        read_options({**MESH, **changes}, {})
+
+
+def test_on_one_host_a_port_is_enough() -> None:
+    """All who read a file are on its host; a service alone keeps the port for its gateway to complete."""
+    on_host = {**MESH, "store": "sqlite:///site.db", "address": 8002}
+    assert read_options(on_host, {}).address == Address("http", "127.0.0.1", 8002)
+    service = read_options({**on_host, "gateways": "http://a:1", "key": "k"}, {})
+    assert service.address == Address("http", "", 8002)
+    assert read_options({**on_host, "enabled": False, "address": None}, {}).address is None
+
+
+def test_a_gateway_alone_needs_no_address() -> None:
+    """Without a service name nothing of its own is registered."""
+    assert read_options({"store": "redis://h"}, {}).address is None
 
 
 @pytest.mark.parametrize("missing", ["service", "key", "address"])

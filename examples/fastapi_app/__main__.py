@@ -19,10 +19,12 @@ def main(arguments: list[str] | None = None) -> int:
     from examples.fastapi_app.app import create_app  # after the options, so that --help needs no extra
     from examples.member import Running, run
 
-    app = create_app(gateway=True, store=chosen.store)
+    is_alone = chosen.store == site.MEMORY
+    role = {} if is_alone else {"address": site.origin(chosen.port)}  # others find it in the store
+    app = create_app(gateway=True, store=chosen.store, **role)
     member = site.Member(site.SHOP, 1, chosen.port, "examples.fastapi_app")
     running = Running(
-        member, app, app.state.hydra, gateway=True, supervised=chosen.supervised, log_level=chosen.log_level
+        member, app, app.state.hydra, gateway=is_alone, supervised=chosen.supervised, log_level=chosen.log_level
     )
     return run(running, bound)
 
@@ -39,13 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"where it listens (default: {site.PORT})",
     )
-    parser.add_argument(
-        "--store",
-        type=options.store,
-        default=options.STORES[0],
-        metavar="URL",
-        help=f"where it keeps the directory: {', '.join(options.STORES)} (default: {options.STORES[0]})",
-    )
+    options.add_store(parser)
     return parser
 
 

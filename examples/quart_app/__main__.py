@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     app = create_app(
         version=chosen.version,
         weight=site.WEIGHTS[chosen.version] if chosen.weight is None else chosen.weight,
-        gateways=[chosen.gateway],
+        gateways=chosen.gateway or [site.origin(site.PORT)],
         address=site.origin(port),
     )
     member = site.Member(site.ORDERS, chosen.version, port, "examples.quart_app")
@@ -63,9 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gateway",
         type=options.url,
-        default=site.origin(site.PORT),
+        action="append",
         metavar="URL",
-        help=f"where it registers (default: {site.origin(site.PORT)})",
+        help=f"where it registers; may be repeated, they are tried in turn (default: {site.origin(site.PORT)})",
     )
     return parser
 

@@ -1,17 +1,25 @@
-"""The commands. Exit codes: 0 fine, 1 routes conflict, 2 the call is wrong."""
+"""The commands.
+
+Exit codes: 0 fine; 1 the answer is not the good one (routes conflict, nobody answers); 2 the call is wrong; 3 the store
+is away.
+"""
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
-from hydra_asgi.cli.drain import drain
+from hydra_asgi.cli import weights
+from hydra_asgi.cli.directory import instances, live_routes, services
+from hydra_asgi.cli.drain import drain, undrain
+from hydra_asgi.cli.explain import explain
 from hydra_asgi.cli.gateway import gateway
 from hydra_asgi.cli.loading import LoadError, load_app
+from hydra_asgi.cli.output import console, fail
 from hydra_asgi.cli.report import as_json, print_tables
+from hydra_asgi.cli.shared_store import WRONG, AsJson, StoreUrl
 from hydra_asgi.cli.survey import conflicts, survey
 from hydra_asgi.errors import ConfigurationError
 
@@ -24,10 +32,12 @@ application = typer.Typer(
     help="Look at apps that share one site, and run its gateway.",
 )
 application.command()(gateway)
+application.command()(services)
+application.command()(instances)
+application.command()(explain)
 application.command()(drain)
-
-NOT_A_TERMINAL = 200
-"""Columns in a pipe or a file, where rich would fold at 80."""
+application.command()(undrain)
+application.add_typer(weights.application, name="weights")
 
 
 def run() -> None:
@@ -56,23 +66,33 @@ def _options(
 
 @application.command()
 def routes(
-    app: Annotated[list[str], typer.Option(help="An app, as module:attribute or module:factory(). May be repeated.")],
-    as_json_: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    app: Annotated[
+        list[str] | None, typer.Option(help="An app, as module:attribute or module:factory(). May be repeated.")
+    ] = None,
+    store: StoreUrl = None,
+    as_json_: AsJson = False,
     prefix: Annotated[str | None, typer.Option(help="Publish below this path, instead of the mounted prefix.")] = None,
 ) -> None:
-    """List the routes of one or more apps: what is published, what is not and why, and what conflicts."""
+    """List routes: those that an app would publish (--app), or those of a site that runs (--store).
+
+    For apps: what is published, what is not and why, and what conflicts. For a site: who publishes what, and which
+    routes are not answered by who publishes them. Ends with 1 where routes conflict.
+    """
+    if not app:
+        if prefix is not None:
+            fail(WRONG, "--prefix goes with --app: a site that runs has its prefixes already")
+        raise typer.Exit(1 if live_routes(store, as_json=as_json_) else 0)
     try:
         surveys = [survey(name, load_app(name), prefix=prefix) for name in app]
     except (LoadError, ConfigurationError) as error:
-        sys.stderr.write(f"hydra-asgi: {error}\n")
-        raise typer.Exit(2) from None
+        fail(WRONG, str(error))
     found = list(conflicts(surveys))
     between_apps = [sentence for sentence, is_between in found if is_between]
     if as_json_:
         sys.stdout.write(as_json(surveys, between_apps) + "\n")
     else:
-        console = Console(width=None if sys.stdout.isatty() else NOT_A_TERMINAL)
-        print_tables(console, surveys)
+        out = console()
+        print_tables(out, surveys)
         for sentence in between_apps:
-            console.print(Text(f"conflict: {sentence}", "red"), soft_wrap=True)
+            out.print(Text(f"conflict: {sentence}", "red"), soft_wrap=True)
     raise typer.Exit(1 if found else 0)

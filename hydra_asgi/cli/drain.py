@@ -1,4 +1,4 @@
-"""`hydra-asgi drain`: takes a node out of the site before its process is stopped."""
+"""`hydra-asgi drain` and `undrain`: takes a node or an instance out of the site before its process is stopped."""
 
 import http.client
 import json
@@ -10,33 +10,66 @@ from typing import Annotated
 
 import typer
 
+from hydra_asgi.cli.drain_instance import drain_instance
+from hydra_asgi.cli.shared_store import StoreUrl
 from hydra_asgi.core.admission.signature import sign
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.options import read_url
 
-__all__ = ["drain"]
+__all__ = ["drain", "undrain"]
 
 CALL_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
 MAX_REPLY = 65536
 
 
+INSTANCE = "A token, or service@address; `hydra-asgi instances` lists both."
+
+
 def drain(
-    key: Annotated[str, typer.Option(envvar="HYDRA_KEY", help="The key of the site.")],
-    secret: Annotated[str, typer.Option(envvar="HYDRA_SECRET", help="What calls are signed with.")],
+    instance: Annotated[
+        str | None, typer.Argument(help=f"Drain this one through the store. {INSTANCE} Without it the node at --url.")
+    ] = None,
+    store: StoreUrl = None,
+    key: Annotated[str | None, typer.Option(envvar="HYDRA_KEY", help="The key of the site.")] = None,
+    secret: Annotated[str | None, typer.Option(envvar="HYDRA_SECRET", help="What calls are signed with.")] = None,
     url: Annotated[str, typer.Option(envvar="HYDRA_ADDRESS", help="The node.")] = "http://127.0.0.1:8000",
     settle: Annotated[
         float, typer.Option(min=0, help="Seconds until all who send requests know; a load balancer may need more.")
     ] = 1.0,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait after that for what is still served.")] = 10.0,
 ) -> None:
-    """Take a node out of the site; exit when nobody sends it requests any more.
+    """Take a node or an instance out of the site, so that its process can be stopped without a lost request.
 
-    For a hook that runs before the process is stopped. Gateways know within a second. With several workers each has to
-    be told: use SIGTERM there.
+    Without INSTANCE the node at --url is asked, and the command ends when nobody sends it requests any more: for a hook
+    that runs before the process is stopped. With several workers each has to be told: use SIGTERM there.
+
+    With INSTANCE the shared store is told, from wherever it can be reached; all its workers are drained, until
+    `hydra-asgi undrain` or a new process behind the same address.
     """
+    if instance is not None:
+        sys.stdout.write(drain_instance(store, instance, draining=True) + "\n")
+        return
+    _drain_node(url, key, secret, settle, wait)
+
+
+def undrain(
+    instance: Annotated[str, typer.Argument(help=INSTANCE)],
+    store: StoreUrl = None,
+) -> None:
+    """Let an instance that was drained take users again."""
+    sys.stdout.write(drain_instance(store, instance, draining=False) + "\n")
+
+
+def _drain_node(url: str, key: str | None, secret: str | None, settle: float, wait: float) -> None:
     try:
+        if not key or not secret:
+            missing = "--secret or HYDRA_SECRET" if key else "--key or HYDRA_KEY"
+            raise ConfigurationError(
+                f"a node drains for who knows its site: give {missing}; or name an instance, to drain it through the "
+                "store"
+            )
         call = _Call(read_url(url, "--url"), key, secret)
         ongoing = call()
         time.sleep(settle)

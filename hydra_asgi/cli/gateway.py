@@ -5,9 +5,9 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
+from hydra_asgi.cli.recipe import Recipe
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.hydra import Hydra
-from hydra_asgi.options import Options
+from hydra_asgi.options import MEMORY, Options
 
 __all__ = ["gateway"]
 
@@ -20,6 +20,10 @@ def gateway(
     config: Annotated[
         str | None,
         typer.Option(envvar="HYDRA_CONFIG", help="A site file: options, and instances that register nowhere."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where the directory is kept: memory://, sqlite:///path/site.db, redis://..."),
     ] = None,
     control: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve the control plane here, and not under /h/.")
@@ -39,31 +43,37 @@ def gateway(
     """Run a gateway that is nothing else: it takes registrations, forwards, and serves no pages of its own."""
     try:
         inner = None if control is None else _host_and_port(control)
-        is_public = None if control is None else False
-        hydra = Hydra(gateway=True, config=config, public_control=is_public, grace=timeout_graceful)
+        recipe = Recipe(config, store, None if control is None else False, timeout_graceful)
+        hydra = recipe.make()
         _check_workers(workers, hydra.options)
     except ConfigurationError as error:
         _fail(str(error))
     try:
         from hydra_asgi.cli.serving import Serving, serve
+        from hydra_asgi.cli.workers import serve_in_workers
     except ModuleNotFoundError as error:
         if error.name != "uvicorn":
             raise
         _fail("hydra-asgi: uvicorn is not installed, run: pip install 'hydra-asgi[cli]'")
-    serve(
-        hydra,
-        Serving(
-            host=host,
-            port=port,
-            control=inner,
-            access_log=access_log,
-            log_level=log_level,
-            grace=hydra.options.grace,
-            limit_concurrency=limit_concurrency,
-            limit_body=limit_body,
-            limit_message=limit_message,
-        ),
+    serving = Serving(
+        host=host,
+        port=port,
+        control=inner,
+        access_log=access_log,
+        log_level=log_level,
+        grace=hydra.options.grace,
+        limit_concurrency=limit_concurrency,
+        limit_body=limit_body,
+        limit_message=limit_message,
     )
+    if workers == 1:
+        serve(hydra, serving)
+        return
+    try:
+        code = serve_in_workers(workers, recipe, serving)
+    except ConfigurationError as error:
+        _fail(str(error))
+    raise typer.Exit(code)
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -74,12 +84,11 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 
 def _check_workers(workers: int, options: Options) -> None:
-    if workers > 1:
+    if workers > 1 and not options.is_shared:
         raise ConfigurationError(
-            f"--workers is {workers}, but store is {options.store!r}: each worker would have a directory of its own, "
-            "and what registers with one would be unknown to the others. Ways out: --workers 1, which serves more than "
-            "most sites need; a store that processes share, where this version has one; or, where nothing registers, "
-            "several gateways with the same --config, each on a port of its own behind a load balancer"
+            f"--workers is {workers}, but the store is {MEMORY}: each worker would have a directory of its own, and "
+            "what registers with one would be unknown to the others. Two ways out: --store sqlite:///path/site.db for "
+            "the processes of one host, or --store redis://host:6379/0 for a fleet. (HYDRA_STORE says the same.)"
         )
 
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from hydra_asgi.cli.output import table
 from hydra_asgi.cli.survey import Survey
 from hydra_asgi.discovery.discover import FoundRoute
 
@@ -47,12 +47,10 @@ def print_tables(console: Console, surveys: Sequence[Survey]) -> None:
     """One table for each app, its problems below it."""
     for survey in surveys:
         title = f"{survey.app} ({survey.service})" if survey.service else survey.app
-        table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
-        for column in ("template", "methods", "kind", "source", "published"):
-            table.add_column(column, overflow="fold")
+        rows = table(title, ("template", "methods", "kind", "source", "published"))
         for found in survey.discovery.found:
-            table.add_row(*_cells(found), style="dim" if found.hidden else "")
-        console.print(table)
+            rows.add_row(*_cells(found), style="dim" if found.hidden else "")
+        console.print(rows)
         for problem in survey.discovery.problems:
             console.print(Text(f"problem: {problem}", "yellow"), soft_wrap=True)
 

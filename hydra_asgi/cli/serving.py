@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -13,7 +14,7 @@ from hydra_asgi.gateway.body_limit import BodyLimit
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.middleware import HydraMiddleware
 
-__all__ = ["Serving", "serve"]
+__all__ = ["Listeners", "Serving", "serve"]
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -45,14 +46,43 @@ class Serving:
     limit_message: int
 
 
-def serve(hydra: Hydra, serving: Serving) -> None:
-    """Serve until a signal comes and what was begun is done."""
+@dataclass(frozen=True, slots=True)
+class Listeners:
+    """Sockets that are bound already, because several processes listen on them; None: they are bound by the server.
+
+    Attributes:
+        public: for the public.
+        inner: for the control plane.
+    """
+
+    public: socket.socket | None = None
+    inner: socket.socket | None = None
+
+
+_OF_ITS_OWN = Listeners()
+
+
+def _nothing() -> None:
+    """Nobody waits to be told."""
+
+
+def serve(
+    hydra: Hydra, serving: Serving, listeners: Listeners = _OF_ITS_OWN, on_started: Callable[[], None] = _nothing
+) -> None:
+    """Serve until a signal comes and what was begun is done.
+
+    Args:
+        hydra: the node.
+        serving: how it is served.
+        listeners: what to listen on, where that is bound already.
+        on_started: called when connections are accepted.
+    """
     logging.basicConfig(level=serving.log_level.upper(), format=LOG_FORMAT)
     if not serving.access_log:
         logging.getLogger("hydra_asgi.access").setLevel(logging.WARNING)
     app = HydraMiddleware(None, hydra=hydra)
     limited = app if serving.limit_body is None else BodyLimit(app, serving.limit_body)
-    public = uvicorn.Server(_config(limited, (serving.host, serving.port), serving))
+    public = _Public(_config(limited, (serving.host, serving.port), serving), on_started)
     inner = None if serving.control is None else _Inner(_config(hydra.control, serving.control, serving))
     # Uvicorn raises the signal that ended it once more when it is done; to us that is the usual end.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
@@ -60,7 +90,7 @@ def serve(hydra: Hydra, serving: Serving) -> None:
         asyncio.Runner(loop_factory=public.config.get_loop_factory()) as runner,
         contextlib.suppress(KeyboardInterrupt),
     ):
-        runner.run(_serve(public, inner))
+        runner.run(_serve(public, inner, listeners))
 
 
 def _config(app: object, at: tuple[str, int], serving: Serving) -> uvicorn.Config:
@@ -83,17 +113,34 @@ def _config(app: object, at: tuple[str, int], serving: Serving) -> uvicorn.Confi
     )
 
 
-async def _serve(public: uvicorn.Server, inner: uvicorn.Server | None) -> None:
+async def _serve(public: uvicorn.Server, inner: uvicorn.Server | None, listeners: Listeners) -> None:
     if inner is None:
-        await public.serve()
+        await public.serve(_listed(listeners.public))
         return
     # The inner listener goes last: it says "draining" to whoever asks while the public one finishes.
-    serving = asyncio.create_task(inner.serve())
+    serving = asyncio.create_task(inner.serve(_listed(listeners.inner)))
     try:
-        await public.serve()
+        await public.serve(_listed(listeners.public))
     finally:
         inner.should_exit = True
         await serving
+
+
+def _listed(bound: socket.socket | None) -> list[socket.socket] | None:
+    return None if bound is None else [bound]
+
+
+class _Public(uvicorn.Server):
+    """A server that says when it has started."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
 
 
 class _Inner(uvicorn.Server):

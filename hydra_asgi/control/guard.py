@@ -14,10 +14,13 @@ from hydra_asgi.core.admission.signature import WINDOW, Judgement, Verdict, spli
 from hydra_asgi.core.service_name import check_service_name
 from hydra_asgi.errors import ConfigurationError, HydraError, RefusedError
 
-__all__ = ["Caller", "Guard", "caller_ip", "header_of"]
+__all__ = ["ALREADY_USED", "NONCE_SECONDS", "Caller", "Guard", "caller_ip", "header_of"]
 
 MAX_NONCES = 100_000
 """Nonces of one window. Only signed calls are remembered, so strangers cannot fill it."""
+
+NONCE_SECONDS = 2 * WINDOW
+"""A signature may be dated up to one window ahead of us, so it stays good for up to two."""
 
 NAMED_SECONDS = 10.0
 """A Medusa beats every 3 s and is forgotten after 10 s of silence."""
@@ -25,7 +28,9 @@ NAMED_SECONDS = 10.0
 _KEY = re.compile(r"[A-Za-z0-9._~-]*")
 _LEASE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FORWARDING = frozenset({b"forwarded", b"via", b"x-real-ip"})
-_ALREADY_USED = "this signature was used before; sign each call anew"
+
+ALREADY_USED = "this signature was used before; sign each call anew"
+"""Why a replayed call is refused."""
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -38,11 +43,15 @@ class Caller:
         ip: the address of the connection's other end, `""` when the server does not know it.
         signed: the call carries a good signature.
         lease: the lease it names in `Hydra-Instance`, `""` for none. Covered by the signature when there is one.
+        nonce: of a signed call that names no lease; `""` for every other.
+        counter: of a signed call that names its lease; 0 for every other.
     """
 
     ip: str
     signed: bool = False
     lease: str = ""
+    nonce: str = ""
+    counter: int = 0
 
 
 class Guard:
@@ -52,7 +61,8 @@ class Guard:
         key: the path key; `""` admits nobody. Letters, digits and `._~-`, because Java peers put it into URLs as it is.
         secret: what members sign with; `""` means that no signature is ever good.
         accept_unsigned: networks (`10.0.0.0/8`) and service names whose calls need no signature.
-        service_secrets: secrets of single services. Such a service must use its own, and nobody else's will do.
+        service_secrets: secrets of single services, one or several. Such a service must use one of its own, and nobody
+            else's will do.
         clock: unix seconds, to judge the age of signatures.
         window: seconds a signature is good for.
         max_nonces: how many calls without a lease, and how many leases, are remembered for the window.
@@ -67,7 +77,7 @@ class Guard:
         key: str,
         secret: str,
         accept_unsigned: Sequence[str] = (),
-        service_secrets: Mapping[str, str] | None = None,
+        service_secrets: Mapping[str, Sequence[str] | str] | None = None,
         clock: Callable[[], float] = time.time,
         window: float = WINDOW,
         max_nonces: int = MAX_NONCES,
@@ -76,14 +86,19 @@ class Guard:
             raise ConfigurationError("the key may only hold letters, digits and the characters . _ ~ -")
         self._key = key.encode()
         self._secret = secret
-        self._service_secrets = dict(service_secrets or {})
+        given = (service_secrets or {}).items()
+        self._service_secrets = {name: [own] if isinstance(own, str) else list(own) for name, own in given}
         self._networks, self._services = _split_unsigned(accept_unsigned)
         self._clock = clock
         self._window = window
-        # A signature may be dated up to one window ahead of us, so it stays good for up to two.
         self._nonces: Recent[str, bool] = Recent(seconds=2 * window, size=max_nonces)
         self._counters: Recent[str, int] = Recent(seconds=2 * window, size=max_nonces)
         self._named: Recent[str, bool] = Recent(seconds=NAMED_SECONDS, size=max_nonces)
+
+    def trust(self, key: str, secret: str) -> None:
+        """Take key and secret that became known only now; for what they are see the arguments."""
+        self._key = key.encode()
+        self._secret = secret
 
     @property
     def now(self) -> float:
@@ -116,8 +131,8 @@ class Guard:
         signature = _one(scope, b"hydra-signature")
         if signature and (self._secret or self._service_secrets):
             verdict = self._judge(signature, scope, body, service)
-            self._remember(verdict, lease)
-            return Caller(caller_ip(scope), signed=True, lease=lease)
+            counter = self._remember(verdict, lease)
+            return Caller(caller_ip(scope), True, lease, "" if lease else verdict.nonce, counter)
         self._accept_unsigned(scope, service)
         return Caller(caller_ip(scope), lease=lease)
 
@@ -148,32 +163,35 @@ class Guard:
 
     def _secrets_of(self, service: str | None) -> Sequence[str]:
         if service is None:
-            return [secret for secret in (self._secret, *self._service_secrets.values()) if secret]
-        return [self._service_secrets.get(service, self._secret)]
+            own = (secret for secrets in self._service_secrets.values() for secret in secrets)
+            return [secret for secret in (self._secret, *own) if secret]
+        return self._service_secrets.get(service, [self._secret])
 
-    def _remember(self, verdict: Verdict, lease: str) -> None:
+    def _remember(self, verdict: Verdict, lease: str) -> int:
+        """Take note of a call, once; returns its counter, 0 for one without a lease."""
         now = self._clock()
         counted = split_lease_nonce(verdict.nonce)
         if lease:
             if counted is None or counted[0] != lease:
                 raise RefusedError(401, "the nonce of a call with Hydra-Instance is <lease id>.<counter>")
             self._count(lease, counted[1], now)
-            return
+            return counted[1]
         if "." in verdict.nonce:
             # Else a beat could be sent a second time by leaving out the field that its counter belongs to.
             raise RefusedError(401, "the nonce belongs to a lease, but Hydra-Instance is missing")
         if self._nonces.get(verdict.nonce, now):
-            raise RefusedError(401, _ALREADY_USED)
+            raise RefusedError(401, ALREADY_USED)
         if self._nonces.is_full(now):
             raise RefusedError(503, "more signed calls than can be remembered; try again in a second")
         self._nonces.put(verdict.nonce, True, now)
+        return 0
 
     def _count(self, lease: str, counter: int, now: float) -> None:
         last = self._counters.get(lease, now)
         if last is None and self._counters.is_full(now):
             raise RefusedError(503, "more leases than can be remembered; try again in a second")
         if last is not None and counter <= last:
-            raise RefusedError(401, _ALREADY_USED)
+            raise RefusedError(401, ALREADY_USED)
         self._counters.put(lease, counter, now)
 
     def _accept_unsigned(self, scope: HTTPScope, service: str | None) -> None:

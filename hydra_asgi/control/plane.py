@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from asgiref.typing import (
@@ -140,7 +141,9 @@ class ControlPlane:
         if state.why:
             value["why"] = state.why
         if state.lasts is not None:
-            value["since"] = round(state.lasts, 1)
+            # The time for people, who compare it with logs; the seconds for whoever counts.
+            since = datetime.fromtimestamp(round(self._guard.now - state.lasts), UTC)
+            value["since"], value["seconds"] = since.isoformat().replace("+00:00", "Z"), round(state.lasts, 1)
         headers = [] if state.is_ready else [(b"retry-after", b"1")]
         await reply_json(send, 200 if state.is_ready else 503, value, headers=headers)
 

@@ -14,7 +14,9 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 
 from hydra_asgi.control.address_check import AddressCheck
 from hydra_asgi.control.body import read_body
+from hydra_asgi.control.first_use import FirstUse
 from hydra_asgi.control.guard import Caller, Guard, header_of
+from hydra_asgi.control.known_beats import KnownBeats
 from hydra_asgi.control.reply import reply, reply_json
 from hydra_asgi.core.admission.allowance import Allowance
 from hydra_asgi.core.admission.recent import Recent
@@ -33,13 +35,13 @@ __all__ = ["RegistrationDesk"]
 STORE_SECONDS = 0.4
 """A store that hangs must not hold a caller: control calls fail within half a second."""
 
-MEDUSA_SECONDS = 60.0
-"""While the store is away, a Medusa that beats at least this often is told that all is well: a refused beat would
-make it drop its fragments, and its lease is still in the store."""
-
 BEATS_PER_SECOND = 10.0
 BURST = 20.0
 """A healthy instance beats every 3 s; 20 leaves room for everything but a loop that went wild."""
+
+AT_ONCE = 16
+"""When a whole site starts, a thousand registrations arrive in one moment. Those beyond wait in line, so that pages are
+served in between, and so that the store's time to answer does not run while we are busy with others."""
 
 MAX_REMEMBERED = 50_000
 NAME_LIMIT = 256
@@ -61,6 +63,8 @@ class RegistrationDesk:
         clock: seconds that only move forward.
         store_seconds: how long one store call may take.
         tell: is told about calls that were granted.
+        on_change: is told whenever the store was given something to keep: why it did not, "" when it did.
+        is_listed: whether the last known directory lists an instance of a service at an IP address.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class RegistrationDesk:
         clock: Clock = time.monotonic,
         store_seconds: float = STORE_SECONDS,
         tell: Hook = lambda event, /: None,
+        on_change: Callable[[str], None] = lambda why: None,
+        is_listed: Callable[[str, str], bool] = lambda service, ip: False,
     ) -> None:
         self._store = store
         self._guard = guard
@@ -83,7 +89,10 @@ class RegistrationDesk:
         self._clock = clock
         self._store_seconds = store_seconds
         self._tell = tell
-        self._medusas: Recent[tuple[str, str], bool] = Recent(seconds=MEDUSA_SECONDS, size=MAX_REMEMBERED)
+        self._on_change = on_change
+        self._first_use = FirstUse(store, seconds=store_seconds)
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._beats = KnownBeats(clock, is_listed)
         self._allowances: Recent[tuple[str, str], Allowance] = Recent(
             seconds=BURST / BEATS_PER_SECOND, size=MAX_REMEMBERED
         )
@@ -94,9 +103,10 @@ class RegistrationDesk:
         """C1: list an instance, or replace what was listed."""
         _require_json(scope)
         body = await read_body(receive)
-        registration = parse_registration(body)
-        caller = self._guard.admit(scope, body, service=registration.instance.service)
-        listed = await self._list(registration, caller, _listener(scope))
+        async with self._room:
+            registration = parse_registration(body)
+            caller = await self._admit(scope, body, registration.instance.service)
+            listed = await self._list(registration, caller, _listener(scope))
         self._tell(RegistrationRecord("register", listed.service, listed.version, listed.address.netloc, 200))
         await reply(send, 200, registration_answer_json(listed.token, self._overview()))
 
@@ -104,14 +114,14 @@ class RegistrationDesk:
         """C2: renew a lease. The body is the service's name as plain text, of any content type."""
         body = await read_body(receive, NAME_LIMIT)
         service = _maybe_name(body)
-        caller = self._guard.admit(scope, body, service=service)
+        caller = await self._admit(scope, body, service)
         if service is None:
             raise RefusedError(410, f"no service is called {body[:80]!r}; register again")
         self._spend(service, caller)
         if caller.lease:
-            await self._renew(service, caller)
+            is_stale = not await self._renew_known(service, caller)
             known = header_of(scope, b"hydra-revision") or b""
-            await reply(send, 200, beat_json(self._overview(), known.decode("latin-1")))
+            await reply(send, 200, beat_json(self._overview(), known.decode("latin-1"), is_stale=is_stale))
         else:
             await self._renew_medusa(service, caller)
             await reply(send, 200, b"true")
@@ -121,11 +131,11 @@ class RegistrationDesk:
         """End a lease at once. The body is the service's name."""
         body = await read_body(receive, NAME_LIMIT)
         service = _maybe_name(body)
-        caller = self._guard.admit(scope, body, service=service)
+        caller = await self._admit(scope, body, service)
         if service is None or not caller.lease:
             raise RefusedError(400, "name the service in the body and the lease in Hydra-Instance")
         await self._check_unsigned(service, caller)
-        if not await self._ask(self._store.release(caller.lease, service)):
+        if not await self._change(self._store.release(caller.lease, service, counter=caller.counter)):
             raise _unknown(service, caller)
         self._tell(RegistrationRecord("leave", service, None, "", 200))
         await reply_json(send, 200, True)
@@ -135,13 +145,13 @@ class RegistrationDesk:
         _require_json(scope)
         body = await read_body(receive, NAME_LIMIT)
         drain = parse_drain(body)
-        caller = self._guard.admit(scope, body, service=drain.service)
+        caller = await self._admit(scope, body, drain.service)
         if not caller.lease:
             raise RefusedError(400, "name the lease in Hydra-Instance")
         await self._renew(drain.service, caller)
         snapshot = await self._ask(self._store.snapshot())
         is_theirs = any(one.token == drain.token and one.service == drain.service for one in snapshot.instances)
-        if not is_theirs or not await self._ask(self._store.drain(drain.token, draining=drain.draining)):
+        if not is_theirs or not await self._change(self._store.drain(drain.token, draining=drain.draining)):
             raise RefusedError(410, f"{drain.service!r} has no instance {drain.token}; register again")
         self._tell(RegistrationRecord("drain", drain.service, None, "", 200))
         await reply_json(send, 200, True)
@@ -155,18 +165,33 @@ class RegistrationDesk:
         self._check_name(announced.service)
         self._check_limits(announced)
         instance = replace(announced, address=await self._addresses(announced.address, caller.ip, listener))
-        lease = LeaseState(registration.lease, instance.service, caller.ip, caller.signed)
-        listed = await self._ask(self._store.register(instance, lease))
-        now = self._clock()
-        self._names.put(instance.service.casefold(), instance.service, now)
-        if instance.dialect is Dialect.MEDUSA:
-            self._medusas.put((instance.service, caller.ip), True, now)
+        lease = LeaseState(registration.lease, instance.service, caller.ip, caller.signed, counter=caller.counter)
+        listed = await self._change(self._store.register(instance, lease))
+        self._names.put(instance.service.casefold(), instance.service, self._clock())
+        self._beats.note(instance.service, caller.ip, "" if instance.dialect is Dialect.MEDUSA else lease.id)
         return listed
+
+    async def _admit(self, scope: HTTPScope, body: bytes, service: str | None) -> Caller:
+        caller = self._guard.admit(scope, body, service=service)
+        await self._first_use(caller)
+        return caller
 
     async def _renew(self, service: str, caller: Caller) -> None:
         await self._check_unsigned(service, caller)
-        if not await self._ask(self._store.renew(caller.lease, service)):
+        if not await self._change(self._store.renew(caller.lease, service, counter=caller.counter)):
+            self._beats.forget(service, caller.ip, caller.lease)
             raise _unknown(service, caller)
+        self._beats.note(service, caller.ip, caller.lease)
+
+    async def _renew_known(self, service: str, caller: Caller) -> bool:
+        """Renew a lease; False: the store is away, and would know it. The node may have another way to the store."""
+        try:
+            await self._renew(service, caller)
+        except StoreError:
+            if not self._beats.is_known(service, caller.ip, caller.lease):
+                raise
+            return False
+        return True
 
     async def _renew_medusa(self, service: str, caller: Caller) -> None:
         """A Medusa's beat carries its service's name alone, so it is attributed by the caller's IP address.
@@ -174,19 +199,18 @@ class RegistrationDesk:
         When two instances share both, none is renewed: each is asked to register again, which names it (CONTRACT.md
         section 6, row 45).
         """
-        who = (service, caller.ip)
         try:
             leases = await self._ask(self._store.leases_of(service, caller.ip))
             theirs = [lease for lease in leases if lease.id.startswith(MEDUSA)]
-            is_renewed = len(theirs) == 1 and await self._ask(self._store.renew(theirs[0].id, service))
+            is_renewed = len(theirs) == 1 and await self._change(self._store.renew(theirs[0].id, service))
         except StoreError:
-            if not self._medusas.get(who, self._clock()):
+            if not self._beats.is_known(service, caller.ip):
                 raise
-        else:
-            if not is_renewed:
-                self._medusas.discard(who)
-                raise _unknown(service, caller)
-        self._medusas.put(who, True, self._clock())
+            return
+        if not is_renewed:
+            self._beats.forget(service, caller.ip)
+            raise _unknown(service, caller)
+        self._beats.note(service, caller.ip)
 
     async def _check_unsigned(self, service: str, caller: Caller) -> None:
         """An unsigned call never touches a signed lease, nor one that was announced from elsewhere."""
@@ -224,6 +248,16 @@ class RegistrationDesk:
         if after is None:
             raise RefusedError(429, f"more than {BEATS_PER_SECOND:g} beats a second")
         self._allowances.put(who, after, now)
+
+    async def _change(self, call: Awaitable[T]) -> T:
+        """Ask for a change. A refusal has to do with the caller: the store itself is well."""
+        try:
+            changed = await self._ask(call)
+        except StoreError as error:
+            self._on_change(str(error))
+            raise
+        self._on_change("")
+        return changed
 
     async def _ask(self, call: Awaitable[T]) -> T:
         try:

@@ -1,11 +1,13 @@
 """The background work of a node in one event loop: it follows the directory and keeps the node registered."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from hydra_asgi.node.assembly import Parts
-from hydra_asgi.node.ongoing import Ongoing
+from hydra_asgi.errors import HydraError
+from hydra_asgi.node.parts import Parts
 from hydra_asgi.node.stop_signals import StopSignals
 from hydra_asgi.site.site_reload import ReloadSignal
 
@@ -15,6 +17,12 @@ logger = logging.getLogger("hydra_asgi")
 
 SETTLE_SECONDS = 1.0
 """How long other nodes may still send requests after we have left: a change is everywhere within a second."""
+
+START_PATIENCE_SECONDS = 1.0
+"""How long a start waits for the store, and with it the first request where there is no lifespan."""
+
+CLOSE_SECONDS = 1.0
+"""How long a store may take to give back its connections."""
 
 
 async def _nothing() -> None:
@@ -52,7 +60,7 @@ class Background:
         self.loop = loop
         self.parts = parts
         self.is_started = False
-        self.ongoing = Ongoing()
+        self.ongoing = parts.ongoing
         self._prepare = prepare
         self._works = works
         self._drain = drain
@@ -86,18 +94,39 @@ class Background:
             if self.is_started:
                 return
             await self._prepare()
-            if self._works and self.parts.statics is not None:
-                await self.parts.statics.tend()
-                self._begin("static instances", self.parts.statics.run)
-            if (directory := self.parts.directory) is not None:
-                await directory.refresh()
-                if self._works:
-                    self._begin("directory", directory.run)
+            await self._recall()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_PATIENCE_SECONDS):
+                    await self._look_around()
             if self._works:
+                self._begin_following()
                 for number, registrar in enumerate(self.parts.registrars):
                     self._begin(f"registrar {number}", registrar.run)
                 self._listen()
             self.is_started = True
+
+    async def _recall(self) -> None:
+        directory, kept = self.parts.directory, self.parts.last_known_good
+        if directory is not None and kept is not None and (snapshot := await kept.recall()) is not None:
+            await directory.recall(snapshot)
+
+    async def _look_around(self) -> None:
+        """Announce what registers nowhere, and read the directory: a node that starts knows the site at once."""
+        if self._works and self.parts.statics is not None:
+            await self.parts.statics.tend()
+        if self.parts.directory is not None:
+            await self.parts.directory.refresh()
+
+    def _begin_following(self) -> None:
+        if self.parts.statics is not None:
+            self._begin("static instances", self.parts.statics.run)
+        if (directory := self.parts.directory) is None:
+            return
+        self._begin("directory", directory.run)
+        if self.parts.secret is not None:
+            self._begin("secret of the site", self.parts.secret)
+        if (kept := self.parts.last_known_good) is not None:
+            self._begin("last known directory", partial(kept.follow, directory))
 
     async def leave(self) -> None:
         """Stop beating first: a beat after the farewell would register again."""
@@ -114,6 +143,16 @@ class Background:
         if self.parts.statics is not None:
             await self.parts.statics.leave()
         await self.parts.upstream.close()
+        await self._close_store()
+
+    async def _close_store(self) -> None:
+        if self.parts.store is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.parts.store.close()
+        except (HydraError, TimeoutError) as error:
+            logger.info("the store was left without a farewell: %s", str(error) or f"more than {CLOSE_SECONDS:g} s")
 
     def _listen(self) -> None:
         self._stop_signals.install()
@@ -123,6 +162,8 @@ class Background:
     async def _leave_in_time(self, is_patient: bool) -> None:
         """Leave the site, and go on taking requests until the site knows."""
         was_listed = any(registrar.state.status == "registered" for registrar in self.parts.registrars)
+        if not is_patient:
+            await self._close_sockets()  # the server drops them soon, and then they get no code
         await self._drain()
         if is_patient and was_listed and self.parts.is_known_elsewhere:
             await asyncio.sleep(SETTLE_SECONDS)

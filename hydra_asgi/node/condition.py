@@ -5,7 +5,7 @@ from typing import Literal
 
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.node_reading import NodeReading
-from hydra_asgi.node.assembly import Parts
+from hydra_asgi.node.parts import Parts
 
 __all__ = ["State", "node_state", "read_node", "ready_state"]
 

@@ -13,26 +13,33 @@ CLOSE_SECONDS = 1.0
 _RESTARTING = {"type": "websocket.close", "code": 1012, "reason": ""}
 """Service restart: clients take it as a call to come back."""
 
+_STOPPED = {"type": "websocket.disconnect", "code": 1012, "reason": ""}
+
 App = Callable[[Any, Any, Any], Awaitable[None]]
+Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 
 class Ongoing:
-    """The requests and WebSockets of one node in one event loop."""
+    """The requests and WebSockets of one node in one event loop.
+
+    Attributes:
+        tasks: those that serve; to be written to by whoever serves without `serve`, too.
+    """
 
     def __init__(self) -> None:
-        self._requests: set[asyncio.Task[Any]] = set()
+        self.tasks: set[asyncio.Task[Any]] = set()
         self._sockets: set[_Socket] = set()
 
     def __len__(self) -> int:
-        return len(self._requests)
+        return len(self.tasks)
 
     async def serve(self, app: App, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request or WebSocket, and know about it meanwhile."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - servers call an app in a task
-        is_outermost = task not in self._requests
-        self._requests.add(task)
+        is_outermost = task not in self.tasks
+        self.tasks.add(task)
         try:
             if scope["type"] == "websocket":
                 await self._serve_socket(app, scope, receive, send)
@@ -40,7 +47,7 @@ class Ongoing:
                 await app(scope, receive, send)
         finally:
             if is_outermost:
-                self._requests.discard(task)
+                self.tasks.discard(task)
 
     async def close_sockets(self) -> None:
         """Close every WebSocket with 1012: not all servers tell their clients that they stop."""
@@ -50,25 +57,52 @@ class Ongoing:
 
     def cut(self) -> int:
         """End what still goes on; how much that was. Servers break the connection of a response without its end."""
-        for task in self._requests:
+        for task in self.tasks:
             task.cancel("the time for requests to end is over")
-        return len(self._requests)
+        return len(self.tasks)
 
     async def _serve_socket(self, app: App, scope: Any, receive: Any, send: Any) -> None:
-        socket = _Socket(send)
+        socket = _Socket(receive, send)
         self._sockets.add(socket)
         try:
-            await app(scope, receive, socket.send)
+            await app(scope, socket.receive, socket.send)
         finally:
             self._sockets.discard(socket)
+            await socket.is_settled.wait()
 
 
 class _Socket:
-    """The sending half of a WebSocket, which two may want to close."""
+    """A WebSocket that two may want to close: its app, and the node when it stops.
 
-    def __init__(self, send: Send) -> None:
+    Granian closes in a thread of its own. There a close waits for ever while somebody receives, and is lost when the
+    app returns before it is done. So the app's `receive` is ended first, and its return waits for the close.
+
+    Attributes:
+        is_settled: set while no close of the node is on its way.
+    """
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
         self._send = send
         self._is_closed = False
+        self._is_stopped = False
+        self._receiver: asyncio.Task[Any] | None = None
+        self.is_settled = asyncio.Event()
+        self.is_settled.set()
+
+    async def receive(self) -> Any:
+        if self._is_stopped:
+            return _STOPPED
+        self._receiver = receiver = asyncio.current_task()
+        try:
+            return await self._receive()
+        except asyncio.CancelledError:
+            # As `asyncio.timeout` does: what is left after our own cancellation was meant for the app.
+            if not self._is_stopped or receiver is None or receiver.uncancel():
+                raise
+            return _STOPPED
+        finally:
+            self._receiver = None
 
     async def send(self, message: Any) -> None:
         if self._is_closed:
@@ -77,4 +111,13 @@ class _Socket:
         await self._send(message)
 
     async def close(self) -> None:
-        await self.send(_RESTARTING)
+        if self._is_closed:
+            return
+        self._is_stopped = True
+        if self._receiver is not None:
+            self._receiver.cancel("the node stops")
+        self.is_settled.clear()
+        try:
+            await self.send(_RESTARTING)
+        finally:
+            self.is_settled.set()

@@ -4,7 +4,7 @@ Servers close their listeners when they are told to stop, and only then tell the
 node they go on to send requests, and those then find nobody. So SIGTERM first lets the node leave, and is handed to the
 server when the site knows. Uvicorn installs its handlers with `signal.signal` before the lifespan starts, which lets us
 step in front of them. Granian and hypercorn install theirs at the event loop, where they cannot be held back: there we
-are told at the same time.
+are told at the same time, and have to hurry, as the server drops its WebSockets.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ _logger = logging.getLogger("hydra_asgi")
 
 Handler = Callable[[int, FrameType | None], object]
 
+_LOOPS = ("asyncio", "uvloop")
+
 
 class StopSignals:
     """Stands in front of the server's handlers of SIGTERM and SIGINT.
@@ -27,7 +29,8 @@ class StopSignals:
     Args:
         loop: in which `leave` runs.
         leave: awaited before the server is told, with whether there is time: SIGTERM comes from whoever replaces this
-            process and can wait a moment, SIGINT from somebody at a keyboard.
+            process and can wait a moment, SIGINT from somebody at a keyboard; a server that listens at the event loop
+            waits for nobody.
         finish: awaited when the server was told.
     """
 
@@ -74,7 +77,7 @@ class StopSignals:
         if self._task is not None or self._is_removed or self._loop.is_closed():
             before(number, frame)
             return
-        is_patient = number == signal.SIGTERM
+        is_patient = number == signal.SIGTERM and not _is_the_loops(before)
         self._loop.call_soon_threadsafe(self._begin, is_patient, lambda: before(number, frame))
         if not is_patient:
             before(number, frame)
@@ -92,3 +95,8 @@ class StopSignals:
             if is_patient:
                 hand_on()
         await self._finish()
+
+
+def _is_the_loops(handler: Handler) -> bool:
+    """Whether a handler only stands there because somebody listens for the signal at the event loop."""
+    return str(getattr(handler, "__module__", "")).partition(".")[0] in _LOOPS

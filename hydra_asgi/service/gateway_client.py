@@ -8,6 +8,7 @@ from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import ConfigurationError, UpstreamError
 from hydra_asgi.ports import Headers, Timeouts, Upstream, UpstreamRequest
+from hydra_asgi.service.peer_time import time_of
 from hydra_asgi.service.signer import Signer
 
 __all__ = ["GatewayClient", "Reply", "gateway_address"]
@@ -82,7 +83,7 @@ class GatewayClient:
             async with asyncio.timeout(self._seconds):
                 reply, server_time = await self._send(method, call, body, lease, fields)
                 if reply.status == 401 and server_time is not None and self._signer.has_secret:
-                    self._signer.correct(server_time)
+                    self._signer.correct(server_time, self.address.netloc)
                     reply, _ = await self._send(method, call, body, lease, fields)
                 return reply
         except TimeoutError:
@@ -100,7 +101,7 @@ class GatewayClient:
                 (b"host", self.address.netloc.encode()),
                 (b"accept", b"application/json"),
                 *fields,
-                *self._signer.for_lease(lease, method, path, body),
+                *self._signer.for_lease(lease, method, path, body, self.address.netloc),
             ],
             body=body,
             timeouts=Timeouts(connect=self._seconds, first_byte=self._seconds, idle=self._seconds),
@@ -113,7 +114,7 @@ class GatewayClient:
                 if size > MAX_REPLY:
                     raise UpstreamError(ErrorKind.TOO_LARGE, f"the answer is larger than {MAX_REPLY} bytes")
                 pieces.append(piece)
-            return Reply(response.status, b"".join(pieces)), _server_time(response.headers)
+            return Reply(response.status, b"".join(pieces)), time_of(response.headers)
 
 
 def gateway_address(url: str) -> Address:
@@ -130,10 +131,3 @@ def gateway_address(url: str) -> Address:
     if not parts.hostname or parts.username is not None or parts.query or parts.fragment or not url.isprintable():
         raise ConfigurationError(f"{url[:120]!r} is not a gateway's URL, such as http://10.0.0.7:8000")
     return Address(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
-
-
-def _server_time(headers: Headers) -> float | None:
-    for name, value in headers:
-        if name.lower() == b"hydra-time" and value.isdigit() and len(value) <= 12:
-            return float(value)
-    return None

@@ -29,6 +29,9 @@ LEAVE_SECONDS = 1.0
 JAVA_SECONDS = 15.0
 """A Java gateway answers 200 to a beat of a name it has forgotten (CONTRACT.md 1.4), so it is told again."""
 
+GONE = 410
+"""What a gateway answers to the beat of a lease that the store does not know."""
+
 Sleep = Callable[[float], Awaitable[object]]
 
 
@@ -162,14 +165,43 @@ class Registrar:
                 return
 
     async def _beat(self) -> str:
+        """Beat at the gateway that lists us; why that failed, `""` when it worked."""
         try:
             reply = await self._gateway.beat(self._instance().service, self._lease, self._revision)
         except HydraError as error:
             return f"{self._gateway.address}: {error}"
         if not reply.is_ok:
             return f"{self._gateway.address} answered {reply.reason}"
-        self._take(parse_beat(reply.body))
+        beat = parse_beat(reply.body)
+        self._take(beat.overview)
+        if beat.is_stale:
+            await self._find_a_way_to_the_store()
         return ""
+
+    async def _find_a_way_to_the_store(self) -> None:
+        """Our gateway cannot renew the lease where others see it; another one may. None can: all is as it was."""
+        for at in (*range(self._at + 1, len(self._gateways)), *range(self._at)):
+            if await self._is_renewed_at(at):
+                return
+
+    async def _is_renewed_at(self, at: int) -> bool:
+        gateway, before = self._gateways[at], self._at
+        try:
+            reply = await gateway.beat(self._instance().service, self._lease, self._revision)
+        except HydraError:
+            return False
+        if reply.is_ok and not (beat := parse_beat(reply.body)).is_stale:
+            self._at = at
+            self._take(beat.overview)
+            self._log.registered(str(gateway.address), 0)
+            return True
+        if reply.status != GONE:
+            return False
+        self._at = at
+        if not await self._register_here():
+            return True
+        self._at = before
+        return False
 
     def _take(self, overview: Overview | None) -> None:
         if overview is not None and overview.revision != self._revision:

@@ -36,6 +36,7 @@ class StoreRegistrar:
         clock: seconds that only move forward.
         sleep: waits.
         lease: the lease's name; random unless given.
+        on_change: is told whenever the store was given something to keep: why it did not, "" when it did.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class StoreRegistrar:
         clock: Clock = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         lease: str | None = None,
+        on_change: Callable[[str], None] = lambda why: None,
     ) -> None:
         self._instance = instance
         self._store = store
         self._prober = prober
         self._sleep = sleep
         self._lease = token_urlsafe(18) if lease is None else lease
+        self._on_change = on_change
         self._log = MembershipLog(instance().service, clock)
 
     @property
@@ -97,7 +100,7 @@ class StoreRegistrar:
             announced = self._instance()
             # Whoever can open the store is a member: as good as a signature.
             lease = LeaseState(self._lease, announced.service, announced.address.host, signed=True)
-            listed = await _within(self._store.register(announced, lease))
+            listed = await self._within(self._store.register(announced, lease))
             self._log.registered(PEER, listed.token)
             await self._beat(announced)
 
@@ -106,15 +109,21 @@ class StoreRegistrar:
             await self._sleep(BEAT_SECONDS)
             if self._instance() != announced:
                 return
-            is_known = await _within(self._store.renew(self._lease, announced.service))
+            is_known = await self._within(self._store.renew(self._lease, announced.service))
             if not is_known:
                 self._log.failed("the store does not know our lease any more")
                 return
 
-
-async def _within(call: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(CALL_SECONDS):
-            return await call
-    except TimeoutError:
-        raise StoreError(f"the store did not answer within {CALL_SECONDS:g} s") from None
+    async def _within(self, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(CALL_SECONDS):
+                kept = await call
+        except TimeoutError:
+            error = StoreError(f"the store did not answer within {CALL_SECONDS:g} s")
+            self._on_change(str(error))
+            raise error from None
+        except StoreError as error:
+            self._on_change(str(error))
+            raise
+        self._on_change("")
+        return kept

@@ -49,6 +49,9 @@ class _Response:
     def __init__(self, request: UpstreamRequest) -> None:
         self.status = 0
         self.headers: Headers = []
+        self.trailers: Headers = []
+        self.whole: bytes | None = None
+        self.is_checked = False
         self._request = request
         self._messages: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(maxsize=4)
         self._gone = asyncio.Event()

@@ -22,8 +22,11 @@ class FakeResponse:
         body: the pieces in their order.
         content_type: left out when empty.
         headers: further fields.
+        trailers: fields behind the body.
 
     Attributes:
+        whole: None: the body streams, as from every upstream that does not say otherwise.
+        is_checked: False: whoever passes it on looks at the head.
         is_open: it was handed out and is not closed yet.
     """
 
@@ -34,8 +37,12 @@ class FakeResponse:
         *,
         content_type: bytes = b"application/json",
         headers: Sequence[tuple[bytes, bytes]] = (),
+        trailers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
         self.status = status
+        self.whole: bytes | None = None
+        self.trailers: Headers = [*trailers]
+        self.is_checked = False
         self.headers: Headers = [(b"content-type", content_type)] if content_type else []
         self.headers += headers
         self.is_open = False

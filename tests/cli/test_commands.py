@@ -68,9 +68,12 @@ def test_wrong_calls(arguments: list[str], message: str) -> None:
     assert result.stdout == ""
 
 
-def test_app_is_needed() -> None:
-    """Without an app there is nothing to list."""
-    assert call("routes").exit_code == 2
+def test_an_app_or_a_store_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without either there is nothing to list."""
+    monkeypatch.delenv("HYDRA_STORE", raising=False)
+    result = call("routes")
+    assert result.exit_code == 2
+    assert "no store is named" in result.stderr
 
 
 def test_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,3 +127,19 @@ def test_a_wrong_url() -> None:
     ended = call("localhost")
     assert ended.exit_code == 2
     assert "--url is 'localhost': expected a URL" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "a node drains for who knows its site: give --key or HYDRA_KEY; or name an instance, to drain it through"),
+        (["--key", "site"], "give --secret or HYDRA_SECRET; or name an instance"),
+    ],
+)
+def test_what_a_node_asks_for(arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key and secret are needed at a node, and the other way is named."""
+    for name in ("HYDRA_KEY", "HYDRA_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    ended = CliRunner().invoke(commands.application, ["drain", *arguments])
+    assert ended.exit_code == 2
+    assert told in ended.stderr

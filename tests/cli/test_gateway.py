@@ -1,5 +1,6 @@
 """`hydra-asgi gateway`, up to where it serves."""
 
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from hydra_asgi.cli import commands, serving
+from hydra_asgi.cli import commands, serving, workers
+from hydra_asgi.cli.recipe import Recipe
 from hydra_asgi.cli.serving import Serving
 from hydra_asgi.hydra import Hydra
 
@@ -52,6 +54,38 @@ def test_options(served: list[Any], tmp_path: Path) -> None:
     assert (how.limit_concurrency, how.limit_body, how.limit_message) == (5, 6, 7)
 
 
+def test_the_store(served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The store is named on the command line, else by the environment."""
+    monkeypatch.setenv("HYDRA_STORE", f"sqlite:///{tmp_path}/environment.db")
+    assert call().exit_code == call("--store", f"sqlite:///{tmp_path}/argument.db").exit_code == 0
+    stores = [hydra.options.store for hydra, _ in served]
+    assert stores == [f"sqlite:///{tmp_path}/{name}.db" for name in ("environment", "argument")]
+
+
+def test_workers(served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Several workers are served by processes that share a store; what they end with is the exit code."""
+    calls: list[tuple[int, Recipe, Serving]] = []
+    monkeypatch.setattr(workers, "serve_in_workers", lambda *given: calls.append(given) or 1)
+    store = f"sqlite:///{tmp_path}/site.db"
+    ended = call("--workers", "3", "--store", store, "--control", "127.0.0.1:1", "--timeout-graceful", "2")
+    assert ended.exit_code == 1
+    assert not served
+    [(count, recipe, how)] = calls
+    assert (count, recipe) == (3, Recipe(None, store, False, 2.0))
+    assert how.control == ("127.0.0.1", 1)
+
+
+def test_a_port_that_cannot_be_had(tmp_path: Path) -> None:
+    """The port of all workers is taken before any of them is started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = call("--workers", "2", "--store", f"sqlite:///{tmp_path}/site.db", "--port", str(port))
+    assert ended.exit_code == 2
+    assert ended.stderr == f"the port {port} of 127.0.0.1 is in use; take another with --port\n"
+
+
 def test_grace_by_argument(served: list[Any]) -> None:
     """The command line wins."""
     assert call("--timeout-graceful", "1.5").exit_code == 0
@@ -65,8 +99,10 @@ def test_grace_by_argument(served: list[Any]) -> None:
         (["--control", "8001"], "--control is '8001': expected HOST:PORT, such as 127.0.0.1:8001"),
         (["--control", "h:99999"], "--control is 'h:99999'"),
         (["--config", "/nowhere/site.toml"], "/nowhere/site.toml: cannot be read: No such file or directory"),
-        (["--workers", "2"], "--workers is 2, but store is 'memory://'"),
-        (["--workers", "2"], "Ways out: --workers 1"),
+        (["--workers", "2"], "--workers is 2, but the store is memory://"),
+        (["--workers", "2"], "--store sqlite:///path/site.db"),
+        (["--workers", "2"], "--store redis://host:6379/0"),
+        (["--store", "mysql://h"], "store= begins with 'mysql'"),
     ],
 )
 def test_what_it_refuses(served: list[Any], arguments: list[str], told: str) -> None:

@@ -5,9 +5,11 @@ import time
 from typing import Any
 
 from hydra_asgi.control.drain_desk import DrainDesk
+from hydra_asgi.control.first_use import FirstUse
 from hydra_asgi.control.guard import Guard
 from hydra_asgi.control.plane import ControlPlane, ReadyState
 from hydra_asgi.core.admission.signature import sign
+from tests.doubles.gateway import MoodyStore
 from tests.exchange import Exchange, exchange, http_scope
 
 KEY, SECRET = "site", "a secret that is long"
@@ -15,10 +17,12 @@ PATH = f"/h/node/{KEY}/drain"
 
 
 class Rig:
-    def __init__(self, secret: str = SECRET) -> None:
+    def __init__(self, secret: str = SECRET, store: MoodyStore | None = None) -> None:
         self.drains = 0
         guard = Guard(key=KEY, secret=secret, accept_unsigned=["127.0.0.0/8"])
-        self.plane = ControlPlane(guard, ready=ReadyState, drain=DrainDesk(guard, self.drain, lambda: 3))
+        first_use = None if store is None else FirstUse(store, seconds=0.01)
+        desk = DrainDesk(guard, self.drain, lambda: 3, first_use)
+        self.plane = ControlPlane(guard, ready=ReadyState, drain=desk)
 
     async def drain(self) -> None:
         self.drains += 1
@@ -58,3 +62,17 @@ async def test_other_bodies_and_keys() -> None:
     assert (await rig.call(body=b"x" * 300)).status == 413
     assert (await rig.call(path="/h/node/other/drain")).status == 404
     assert rig.drains == 0
+
+
+async def test_a_call_counts_once_in_the_site() -> None:
+    """A call that was sent to one gateway drains no other; while the store is away each node sees to itself."""
+    store = MoodyStore()
+    one, other = Rig(store=store), Rig(store=store)
+    assert (await one.call()).status == 200
+    assert (await other.call()).status == 401
+    assert other.drains == 0
+    for mood in ("is_away", "hangs"):
+        setattr(store, mood, True)
+        rig = Rig(store=store)
+        assert (await rig.call()).status == 200
+        assert rig.drains == 1

@@ -58,7 +58,7 @@ def test_keys_are_path_text(key: str) -> None:
 
 def test_signed_call() -> None:
     """A good signature admits from anywhere."""
-    assert guard().admit(signed(), b"one", service="one") == Caller("10.1.2.3", signed=True)
+    assert guard().admit(signed(), b"one", service="one") == Caller("10.1.2.3", signed=True, nonce="abc")
 
 
 def test_now() -> None:
@@ -115,7 +115,7 @@ def test_lease_counters() -> None:
     the = guard()
     for counter in (1, 2, 7):
         caller = the.admit(signed(lease_nonce(LEASE, counter), lease=LEASE), b"one", service="one")
-        assert caller == Caller("10.1.2.3", signed=True, lease=LEASE)
+        assert caller == Caller("10.1.2.3", signed=True, lease=LEASE, counter=counter)
     for counter in (7, 3, 0):
         assert "used before" in refused(the, signed(lease_nonce(LEASE, counter), lease=LEASE)).reason
     assert the.admit(signed(lease_nonce("lease-2", 1), lease="lease-2"), b"one", service="one").signed
@@ -154,6 +154,17 @@ def test_calls_that_name_no_service() -> None:
     assert the.admit(signed("a", secret="the secret of one"), b"one").signed
     assert the.admit(signed("b"), b"one").signed
     assert refused(the, signed("c", secret="another"), service=None).status == 401
+
+
+def test_a_service_may_have_several_secrets() -> None:
+    """While a secret is changed, calls that are signed with the old one and with the new one are good."""
+    the = guard(service_secrets={"one": ["the old secret of one", "the new secret of one"]})
+    for number, secret in enumerate(("the old secret of one", "the new secret of one")):
+        for service in ("one", None):
+            call_ = signed(secret=secret, nonce=f"n{number}{service}")
+            assert the.admit(call_, b"one", service=service).signed
+    with pytest.raises(RefusedError, match="the secret of 'one'"):
+        the.admit(signed(nonce="other"), b"one", service="one")
 
 
 def test_service_secrets_close_the_unsigned_door() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -49,10 +50,14 @@ async def test_ready(state: ReadyState, status: int, retry: bytes | None) -> Non
 
 
 async def test_ready_says_since_when() -> None:
-    """Trouble comes with the seconds it lasts; where that says nothing it is left out."""
+    """Trouble comes with the time at which it began and how long it lasts, where that says anything."""
     gateway = Gateway()
     gateway.state = ReadyState("degraded", "the store is away", 12.345)
-    assert json.loads((await get(gateway, "/h/ready")).body)["since"] == 12.3
+    body = json.loads((await get(gateway, "/h/ready")).body)
+    assert body["seconds"] == 12.3
+    began = datetime.fromisoformat(body["since"]).timestamp()
+    assert abs(gateway.guard.now - 12.345 - began) < 2
+    assert body["since"].endswith("Z")
     gateway.state = ReadyState("degraded", "the store is away")
     assert "since" not in json.loads((await get(gateway, "/h/ready")).body)
 

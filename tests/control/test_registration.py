@@ -14,7 +14,7 @@ from hydra_asgi.ports import LeaseState
 from hydra_asgi.wire.announcement import registration_json
 from hydra_asgi.wire.answer import parse_answer, parse_beat
 from hydra_asgi.wire.drain import Drain, drain_json
-from tests.doubles.gateway import EPOCH, Gateway
+from tests.doubles.gateway import EPOCH, Gateway, MoodyStore
 from tests.doubles.medusa import Medusa
 from tests.exchange import Exchange, exchange, http_scope
 
@@ -169,7 +169,7 @@ async def test_beats_bring_news() -> None:
     node = Node(gateway)
     await node.register()
     overview = await gateway.refresh()
-    assert parse_beat((await node("alive", b"orders", revision="e.0")).body) == overview
+    assert parse_beat((await node("alive", b"orders", revision="e.0")).body).overview == overview
     assert (await node("alive", b"orders", revision=overview.revision)).body == b"true"
 
 
@@ -363,7 +363,7 @@ async def test_a_loop_that_went_wild() -> None:
 
 
 async def test_the_store_is_away() -> None:
-    """A Medusa that beats is told that all is well while the store is away; everything else is 503."""
+    """Who beats is told that all is well while the store is away, our own node that it may be otherwise elsewhere."""
     gateway = Gateway()
     medusa = Medusa(gateway, "k", java())
     medusa.ready()
@@ -373,11 +373,13 @@ async def test_the_store_is_away() -> None:
     gateway.store.is_away = True
     for gateway.time in range(3, 90, 3):
         await medusa.three_seconds()
+        answer = await node("alive", b"orders")
+        assert (answer.status, parse_beat(answer.body).is_stale) == (200, True)
     assert set(medusa.statuses) == {200}
     assert (await gateway.call("alive", b"two")).status == 503
     assert (await gateway.call("alive", b"one", ip="127.0.0.2")).status == 503
     for answer in (
-        await node("alive", b"orders"),
+        await Node(gateway, lease="another-lease")("alive", b"orders"),
         await node("registration", b"orders", method="DELETE"),
         await node.register(),
         await gateway.call("registration", json.dumps(java()).encode()),
@@ -407,14 +409,91 @@ async def test_a_forgotten_medusa_is_not_vouched_for() -> None:
 
 
 async def test_the_store_hangs() -> None:
-    """A store that does not answer costs a caller less than half a second, and a Medusa nothing."""
+    """A store that does not answer costs a caller less than half a second, and those who beat nothing."""
     gateway = Gateway()
     await gateway.call("registration", json.dumps(java()).encode())
     node = Node(gateway)
     await node.register()
     gateway.store.hangs = True
     assert (await gateway.call("alive", b"one")).status == 200
+    assert (await node("alive", b"orders")).status == 200
+    assert (await node.register()).status == 503
+    assert (await Node(gateway, lease="another-lease")("alive", b"orders")).status == 503
+
+
+async def test_after_the_store_is_back_a_lost_lease_is_told() -> None:
+    """The store's word counts as soon as there is one, and what it does not know is not vouched for again."""
+    gateway = Gateway()
+    node = Node(gateway)
+    await node.register()
+    gateway.store.is_away = True
+    assert (await node("alive", b"orders")).status == 200
+    await MoodyStore.release(gateway.store.beside(), LEASE, "orders")
+    gateway.store.is_away = False
+    assert (await node("alive", b"orders")).status == 410
+    gateway.store.is_away = True
     assert (await node("alive", b"orders")).status == 503
+
+
+async def test_a_gateway_that_started_while_the_store_is_away() -> None:
+    """Whoever the last known directory lists at the caller's address is told that all is well."""
+    listed_ = {("one", "127.0.0.1"), ("orders", "127.0.0.1")}
+    gateway = Gateway(is_listed=lambda service, ip: (service, ip) in listed_)
+    gateway.store.is_away = True
+    assert (await gateway.call("alive", b"one")).status == 200
+    assert (await Node(gateway)("alive", b"orders")).status == 200
+    assert (await gateway.call("alive", b"one", ip="127.0.0.9")).status == 503
+    assert (await gateway.call("alive", b"two")).status == 503
+
+
+async def test_replays_at_another_gateway() -> None:
+    """A call that one gateway has taken is refused by every other, whether it carries a counter or a nonce."""
+    one = Gateway()
+    other = Gateway(store=one.store)
+    node = Node(one)
+    body = registration_json(instance(), LEASE)
+    signature = sign(SECRET, method="POST", path="/h/discovery/k/registration", body=body, time=EPOCH, nonce="n1")
+    headers = [(b"hydra-signature", signature.encode())]
+    assert (await one.call("registration", body, headers=headers)).status == 200
+    refused = await other.call("registration", body, headers=headers)
+    assert (refused.status, reason(refused)) == (401, "this signature was used before; sign each call anew")
+    assert (await node("alive", b"orders")).status == 200
+    for call, method in (("alive", "POST"), ("registration", "DELETE")):
+        replay = Node(other)
+        refused = await replay(call, b"orders", method=method)
+        assert refused.status == 401
+        assert "used before" in reason(refused)
+    node.gateway = other
+    assert (await node("alive", b"orders")).status == 200
+    assert (await node.register()).status == 200
+
+
+async def test_without_the_store_nothing_without_a_lease_is_taken() -> None:
+    """A nonce that cannot be compared with those of other gateways is refused together with its call."""
+    gateway = Gateway()
+    body = registration_json(instance(), LEASE)
+    for number, mood in enumerate(("is_away", "hangs")):
+        setattr(gateway.store, mood, True)
+        path = "/h/discovery/k/registration"
+        signature = sign(SECRET, method="POST", path=path, body=body, time=EPOCH, nonce=f"n{number}")
+        headers = [(b"hydra-signature", signature.encode())]
+        assert (await gateway.call("registration", body, headers=headers)).status == 503
+
+
+async def test_what_the_store_does_not_keep_is_told() -> None:
+    """Changes that fail are told with the reason, also where the caller does not notice, and those that go well."""
+    changes: list[str] = []
+    gateway = Gateway(on_change=changes.append)
+    node = Node(gateway)
+    await node.register()
+    assert changes == [""]
+    gateway.store.is_away = True
+    assert (await node("alive", b"orders")).status == 200
+    assert (await node.register()).status == 503
+    assert changes == ["", *["the store is away"] * 2]
+    gateway.store.is_away = False
+    assert (await node("alive", b"two")).status == 410
+    assert changes[3:] == [""]
 
 
 async def test_our_leases_are_not_a_medusas() -> None:

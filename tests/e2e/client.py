@@ -33,8 +33,8 @@ class Browser:
         if self.cookie:
             headers["cookie"] = self.cookie
         self._connection.request("GET", path, headers=headers)
-        response = self._connection.getresponse()
-        body = response.read().decode()
+        with self._connection.getresponse() as response:  # it holds the socket where the read fails
+            body = response.read().decode()
         if self._keeps_cookies and (given := response.getheader("set-cookie")):
             self.cookie = given.partition(";")[0]
         return Answer(response.status, tuple(response.getheaders()), body, time.monotonic() - began)

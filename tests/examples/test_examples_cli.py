@@ -17,15 +17,17 @@ from examples.quart_app import __main__ as orders
 from examples.report import Report, line, read_line, table
 from examples.site import Member
 from examples.supervisor import Supervisor
+from hydra_asgi.backends.memory import MemoryStore
+from hydra_asgi.core.instance import Revision
 
 ROOT = Path(__file__).parents[2]
 GATEWAY_SEES_ALL = line(Report(joined=True, services={"shop": [1], "orderService": [1, 2]}))
 JOINED = line(Report(joined=True))
 
 
-def pretend(service: str, version: int, *arguments: str) -> Member:
+def pretend(service: str, version: int, *arguments: str, port: int = 9) -> Member:
     """A member that only reports."""
-    return Member(service, version, 9, "tests.examples.pretend_member", arguments)
+    return Member(service, version, port, "tests.examples.pretend_member", arguments, is_gateway=service == "shop")
 
 
 def supervisor(*members: Member, together: bool = False, join_seconds: float = 15.0) -> Supervisor:
@@ -101,9 +103,64 @@ def test_an_unknown_store_is_refused_with_the_ones_there_are(
 ) -> None:
     """A store that is not supported is refused by a message that names what is."""
     with pytest.raises(SystemExit) as ended:
-        main(["--store", "redis://127.0.0.1"])
+        main(["--store", "mysql://:hunter2@127.0.0.1"])
     assert ended.value.code == 2
-    assert "'redis://127.0.0.1' is not supported, the stores are: memory://" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "argument --store: its value begins with 'mysql': expected memory:// for one process" in said
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "words"),
+    [
+        ("redis://:hunter2@127.0.0.1:1/0", 1, "the store redis://:***@127.0.0.1:1/0 cannot be used: "),
+        ("redis://127.0.0.1:port", 2, "port"),
+        ("sqlite:////proc/nowhere/site.db", 1, "the store sqlite:////proc/nowhere/site.db cannot be used: "),
+    ],
+)
+def test_a_store_that_is_away_is_named_before_anything_starts(
+    url: str, code: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its store a fleet does not start, and one line says why, without the password."""
+    with pytest.raises(SystemExit) as ended:
+        whole.main(["--store", url])
+    said = capsys.readouterr()
+    assert ended.value.code == code
+    assert words in said.err
+    assert "hunter2" not in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+async def test_a_store_that_never_answers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that hangs is given up after some seconds."""
+
+    class Hanging(MemoryStore):
+        async def revision(self) -> Revision:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    monkeypatch.setattr("hydra_asgi.backends.stores.open_store", lambda url: Hanging())
+    monkeypatch.setattr(options, "STORE_SECONDS", 0.01)
+    with pytest.raises(SystemExit):
+        await asyncio.to_thread(options.require_store, "program", "redis://h")
+    assert "the store redis://h cannot be used: no answer within 0.01 s" in capsys.readouterr().err
+
+
+def test_a_fleet_needs_four_ports(capsys: pytest.CaptureFixture[str]) -> None:
+    """With two shops there is one port more, which has to be there as well."""
+    with pytest.raises(SystemExit) as ended:
+        whole.main(["--store", "sqlite:////tmp/never-opened.db", "--port", "65533"])
+    assert ended.value.code == 2
+    assert "--port 65533 leaves no room for 3 more ports after it" in capsys.readouterr().err
+
+
+def test_the_store_of_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --store it is `HYDRA_STORE` that says where the directory is kept."""
+    monkeypatch.setenv("HYDRA_STORE", "mysql://h")
+    with pytest.raises(SystemExit):
+        whole.main([])
+    assert "begins with 'mysql'" in capsys.readouterr().err
 
 
 def test_the_last_ports_are_kept_for_the_order_service(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,6 +231,22 @@ def test_the_plan_names_three_processes() -> None:
     ]
     assert members[1].arguments == ("--version", "1", "--weight", "90", "--gateway", "http://127.0.0.1:9000")
     assert members[2].arguments == ("--version", "2", "--weight", "10", "--gateway", "http://127.0.0.1:9000")
+
+
+def test_the_plan_of_a_fleet() -> None:
+    """With a shared store two shops are gateways, and each version begins with another of them."""
+    members = site.plan(9000, "redis://:hunter2@h/0")
+    assert [(m.service, m.version, m.port, m.is_gateway) for m in members] == [
+        ("shop", 1, 9000, True),
+        ("shop", 1, 9001, True),
+        ("orderService", 1, 9002, False),
+        ("orderService", 2, 9003, False),
+    ]
+    one, other = "--gateway http://127.0.0.1:9000", "--gateway http://127.0.0.1:9001"
+    assert members[2].command.endswith(f"--version 1 --weight 90 {one} {other}")
+    assert members[3].command.endswith(f"--version 2 --weight 10 {other} {one}")
+    assert members[0].options[-2:] == ("--store", "redis://:hunter2@h/0")
+    assert members[0].command.endswith("--store 'redis://:***@h/0'")
 
 
 def test_key_and_secret_come_from_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +375,49 @@ async def test_the_site_does_without_a_service_but_not_without_its_gateway(
     assert await running == 1
     read()
     assert ("shop version 1" in err) is not together
+
+
+@pytest.mark.usefixtures("_at_root")
+async def test_a_fleet_does_without_one_gateway_but_not_without_both(
+    capsys: pytest.CaptureFixture[str], eventually: Callable[..., object]
+) -> None:
+    """A ready line for each gateway; the site ends with the last of them."""
+    running = asyncio.create_task(
+        supervisor(
+            pretend("shop", 1, "--says", GATEWAY_SEES_ALL),
+            pretend("shop", 1, "--says", GATEWAY_SEES_ALL, port=10),
+            pretend("orderService", 1, "--says", JOINED),
+        ).run()
+    )
+    out, err = "", ""
+
+    def read() -> str:
+        nonlocal out, err
+        more = capsys.readouterr()
+        out, err = out + more.out, err + more.err
+        return out
+
+    await eventually(lambda: read().endswith("ready http://127.0.0.1:9/\nready http://127.0.0.1:10/\n"))
+    first, second = (int(row.split()[-1]) for row in out.splitlines()[1:3])
+    os.kill(first, signal.SIGKILL)
+    await eventually(lambda: read() and "the site goes on without it; to start it again: python -m" in err)
+    os.kill(second, 0)
+    assert not running.done()
+    os.kill(second, signal.SIGKILL)
+    assert await running == 1
+
+
+@pytest.mark.usefixtures("_at_root")
+async def test_every_gateway_has_to_list_everybody(capsys: pytest.CaptureFixture[str]) -> None:
+    """A fleet is ready when the last of its gateways knows all."""
+    code = await supervisor(
+        pretend("shop", 1, "--says", GATEWAY_SEES_ALL),
+        pretend("shop", 1, "--says", JOINED, port=10),
+        pretend("orderService", 1, "--says", JOINED),
+        join_seconds=1.0,
+    ).run()
+    assert code == 1
+    assert "not registered within 1 s: orderService version 1" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_at_root")

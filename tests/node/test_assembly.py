@@ -3,20 +3,17 @@
 import asyncio
 from typing import Any
 
-import httpx2
 import pytest
 
-from hydra_asgi.backends.httpx_upstream import HttpxUpstream
 from hydra_asgi.backends.memory import MemoryStore
-from hydra_asgi.backends.native_upstream.upstream import NativeUpstream
 from hydra_asgi.control.plane import ReadyState
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.core.fragment import FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, FragmentDeclaration, ServiceInstance
-from hydra_asgi.gateway.identified import Identified
-from hydra_asgi.node.assembly import Parts, _Assembly, assemble, make_store, make_upstream
-from hydra_asgi.node.observing import Observing
+from hydra_asgi.gateway.express import Express
+from hydra_asgi.node.assembly import assemble
 from hydra_asgi.node.own_app import OwnApp
+from hydra_asgi.node.parts import Parts
 from hydra_asgi.options import read_options
 from hydra_asgi.ports import LeaseState
 from hydra_asgi.service.declarations import Declarations
@@ -67,24 +64,6 @@ class Rig:
         await self.parts.directory.refresh()
 
 
-def test_the_store() -> None:
-    """`memory://` is kept in this process."""
-    assert isinstance(make_store("memory://"), MemoryStore)
-
-
-async def test_upstreams() -> None:
-    """Ours by default; one that is given is taken as it is; a transport or client in the form of httpx is wrapped."""
-    given = FakeUpstream()
-    assert make_upstream(given) is given
-    assert isinstance(make_upstream(None), NativeUpstream)
-    for other in (httpx2.AsyncHTTPTransport(), httpx2.AsyncClient()):
-        upstream = make_upstream(other)
-        assert isinstance(upstream, HttpxUpstream)
-        await upstream.close()
-        if isinstance(other, httpx2.AsyncClient):
-            await other.aclose()
-
-
 @pytest.mark.parametrize(
     ("options", "registrars", "is_gateway"),
     [
@@ -99,7 +78,7 @@ def test_roles(options: dict[str, Any], registrars: list[type], is_gateway: bool
     parts = Rig(prober=FakeProber(), **options).parts
     assert [type(registrar) for registrar in parts.registrars] == registrars
     assert (parts.directory is not None) is is_gateway
-    assert isinstance(parts.front, Identified) is is_gateway
+    assert isinstance(parts.front, Express) is is_gateway
 
 
 @pytest.mark.parametrize(("options", "status"), [({}, 401), ({"service": "shop", **JOINING}, 404)])
@@ -186,12 +165,3 @@ async def test_an_app_that_nobody_asks_over_the_network_is_there_at_once() -> No
     prober = FakeProber()
     with_address = Rig(service="shop", address="http://10.0.0.7:80", prober=prober).parts.registrars[0]
     assert with_address._prober is prober
-
-
-async def test_a_gateway_is_never_registered_as_a_service_behind_itself() -> None:
-    """The node's own listener is known to its registration desk: without a host, the one on this machine."""
-    for address, expected in ((None, []), ("8000", [("127.0.0.1", 8000)]), ("http://10.0.0.7:80", [("10.0.0.7", 80)])):
-        read = read_options({"address": address}, {})
-        own = OwnApp(read, Declarations())
-        assembly = _Assembly(read, own, Declarations(), MemoryStore(), FakeUpstream(), FakeProber(), Observing())
-        assert assembly._own_listeners() == expected

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.node.assembly import Parts
 from hydra_asgi.node.background import SETTLE_SECONDS, Background
+from hydra_asgi.node.parts import Parts
 from hydra_asgi.testing import FakeUpstream
 
 
@@ -197,7 +197,10 @@ async def test_static_instances_are_there_from_the_start(eventually: Callable[..
 async def test_leaving_in_time(
     monkeypatch: pytest.MonkeyPatch, is_patient: bool, status: str, is_known: bool, waits: bool
 ) -> None:
-    """A node that others send requests to leaves, serves until all know, and only then closes its WebSockets."""
+    """A node that others send requests to leaves, serves until all know, and only then closes its WebSockets.
+
+    Where the server does not wait, it closes them first as well.
+    """
     log: list[str] = []
 
     async def sleep(seconds: float) -> None:
@@ -210,7 +213,8 @@ async def test_leaving_in_time(
     work.parts = replace(work.parts, is_known_elsewhere=is_known, close_relays=lambda: log.append("closes relays"))
     monkeypatch.setattr(asyncio, "sleep", sleep)
     await work._leave_in_time(is_patient)
-    assert log == ["drains", *[f"waits {SETTLE_SECONDS:g} s"] * waits, "closes relays"]
+    hurry, settling = ["closes relays"] * (not is_patient), [f"waits {SETTLE_SECONDS:g} s"] * waits
+    assert log == [*hurry, "drains", *settling, "closes relays"]
 
 
 async def test_the_grace(caplog: pytest.LogCaptureFixture, eventually: Callable[..., Any]) -> None:

@@ -100,6 +100,66 @@ async def test_closing_sockets(eventually: Eventually) -> None:
     assert len(client.messages) == 2
 
 
+class Listening:
+    """An app that waits for its client, and ends when that is gone."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+        self.waits = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        while not self.heard or self.heard[-1]["type"] == "websocket.receive":
+            self.waits.set()
+            self.heard.append(await receive())
+        self.heard.append(await receive())
+
+
+async def test_an_app_that_receives(eventually: Eventually) -> None:
+    """It hears that the node closes its WebSocket before the server is asked to: granian could not otherwise."""
+    busy, app, client = Ongoing(), Listening(), Client()
+    messages: asyncio.Queue[Any] = asyncio.Queue()
+    messages.put_nowait({"type": "websocket.receive", "text": "x"})
+    task = asyncio.create_task(busy.serve(app, SOCKET, messages.get, client.send))
+    await eventually(lambda: app.heard)
+    await busy.close_sockets()
+    await task
+    stopped = {"type": "websocket.disconnect", "code": 1012, "reason": ""}
+    assert app.heard == [{"type": "websocket.receive", "text": "x"}, stopped, stopped]
+    assert client.messages == [{"type": "websocket.close", "code": 1012, "reason": ""}]
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("stops", [False, True])
+async def test_an_app_that_is_cancelled_while_it_receives(stops: bool) -> None:
+    """A cancellation from outside stays one, even where the node stops in the same moment."""
+    busy, app, client = Ongoing(), Listening(), Client()
+    task = asyncio.create_task(busy.serve(app, SOCKET, asyncio.Queue[Any]().get, client.send))
+    await app.waits.wait()
+    task.cancel()
+    if stops:
+        await busy.close_sockets()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert app.heard == []
+
+
+async def test_an_app_that_ends_while_its_socket_is_closed(eventually: Eventually) -> None:
+    """The server learns that the app has ended only after the close: granian forgets the code otherwise."""
+    busy, app, client = Ongoing(), App(), Client()
+    task = asyncio.create_task(busy.serve(app, SOCKET, None, client.send))
+    await eventually(lambda: app.send)
+    client.reads.clear()
+    closing = asyncio.create_task(busy.close_sockets())
+    await asyncio.sleep(0)
+    app.gate.set()
+    done, _ = await asyncio.wait([task, closing], timeout=0.05)
+    assert done == set()
+    client.reads.set()
+    await task
+    await closing
+    assert client.messages == [{"type": "websocket.close", "code": 1012, "reason": ""}]
+
+
 async def test_sockets_that_are_closed_already(eventually: Eventually) -> None:
     """A WebSocket that its app has closed is left alone."""
     busy, app, client = Ongoing(), App(), Client()

@@ -78,6 +78,22 @@ async def test_sigint_waits_for_nobody(eventually: Eventually) -> None:
     await server.signals.remove()
 
 
+async def test_a_server_that_listens_at_the_loop(eventually: Eventually) -> None:
+    """Granian and hypercorn hear of SIGTERM from the loop, at the same time as the node, which has to hurry then."""
+    server, loop, told = Server(), asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, told.set)
+    try:
+        assert server.signals.install()
+        os.kill(os.getpid(), signal.SIGTERM)
+        server.gate.set()
+        await eventually(lambda: "finishes" in server.log)
+        await told.wait()
+        await server.signals.remove()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    assert server.log == ["leaves in haste", "has left", "finishes"]
+
+
 async def test_twice_is_meant(eventually: Eventually) -> None:
     """A second signal goes straight to the server; the node leaves once."""
     server = Server()

@@ -137,6 +137,84 @@ async def test_another_gateway_takes_over() -> None:
         assert world.clock.naps == [3.0, 3.0]
 
 
+class CutOff:
+    """Two gateways with one store, from which the first can be cut off."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.first = self.world.gateway
+        self.second = Gateway(store=self.first.store.beside(), accept_unsigned=[])
+        self.world.clock._on_time = self._move
+        self.world.take("a:1", self.first)
+        self.world.take("b:2", self.second)
+
+    def _move(self, time: float) -> None:
+        self.first.time = self.second.time = time
+
+
+async def test_a_gateway_that_is_cut_off_from_the_store() -> None:
+    """When a gateway cannot renew the lease, another one is asked at once, and kept."""
+    rig = CutOff()
+    async with rig.world.running():
+        rig.first.store.is_away = True
+        await rig.world.clock.tick(2)
+        assert rig.world.status == "registered"
+        assert rig.world.registrar.state.peer == "http://b:2"
+        assert rig.world.calls[1:] == [("a:1", "alive"), ("b:2", "alive"), ("b:2", "alive")]
+        assert rig.world.clock.naps == [3.0] * 3
+
+
+async def test_a_gateway_that_is_cut_off_while_the_other_has_forgotten() -> None:
+    """A lease that ran out where others see it is registered there."""
+    rig = CutOff()
+    async with rig.world.running():
+        rig.first.store.is_away = True
+        await rig.second.store.release(LEASE, "orders")
+        await rig.world.clock.tick()
+        assert rig.world.registrar.state.peer == "http://b:2"
+        assert len((await rig.second.store.snapshot()).instances) == 1
+
+
+async def test_no_gateway_reaches_the_store() -> None:
+    """While the store is away everywhere, the node stays with its gateway, and counts as registered."""
+    rig = CutOff()
+    async with rig.world.running():
+        rig.first.store.is_away = rig.second.store.is_away = True
+        await rig.world.clock.tick(30)
+        assert rig.world.status == "registered"
+        assert rig.world.registrar.state.peer == "http://a:1"
+        assert rig.world.registrar.state.last_error == ""
+
+
+@pytest.mark.parametrize("refusal", [answering(403), answering(500), None])
+async def test_the_other_gateway_is_no_better(refusal: Any) -> None:
+    """Another gateway that refuses, fails or is gone changes nothing."""
+    rig = CutOff()
+    async with rig.world.running():
+        rig.first.store.is_away = True
+        rig.world.apps["b:2"] = refusal
+        if refusal is None:
+            del rig.world.apps["b:2"]
+        await rig.world.clock.tick(2)
+        assert rig.world.registrar.state.peer == "http://a:1"
+        assert rig.world.status == "registered"
+
+
+async def test_the_other_gateway_does_not_take_the_node() -> None:
+    """Where the lease is unknown and the registration refused, the node stays where it is."""
+    rig = CutOff()
+
+    async def choosy(scope: Any, receive: Any, send: Any) -> None:
+        await answering(410 if scope["path"].endswith("alive") else 403)(scope, receive, send)
+
+    async with rig.world.running():
+        rig.first.store.is_away = True
+        rig.world.apps["b:2"] = choosy
+        await rig.world.clock.tick(2)
+        assert rig.world.registrar.state.peer == "http://a:1"
+        assert rig.world.status == "registered"
+
+
 async def test_tries_for_ever() -> None:
     """While no gateway answers, all of them are tried every second, without end and without back-off."""
     world = World()

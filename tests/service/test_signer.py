@@ -1,7 +1,7 @@
 """Signing our own calls."""
 
 from hydra_asgi.core.admission.signature import verify
-from hydra_asgi.service.signer import Signer
+from hydra_asgi.service.signer import MAX_PEERS, Signer
 
 CALL = {"method": "POST", "path": "/h/discovery/k/alive", "body": b"one"}
 
@@ -39,6 +39,25 @@ def test_correction() -> None:
     now[0] += 7
     made = fields(signer("POST", CALL["path"], b"one"))
     assert verify("secret", made["hydra-signature"], **CALL, now=5007, window=0).is_good
+
+
+def test_corrections_are_those_of_one_peer() -> None:
+    """What one peer says about its clock is not signed for another, and only so many peers are remembered."""
+    signer = Signer("secret", clock=lambda: 1000.0)
+    signer.correct(5000.0, "a:1")
+    assert signer.is_corrected("a:1")
+    assert not signer.is_corrected("b:1")
+    assert signer.difference(5007.0, "a:1") == 7
+    assert signer.difference(5007.0, "b:1") == 4007
+    for peer, now in (("a:1", 5000), ("b:1", 1000)):
+        for made in (
+            signer("POST", CALL["path"], b"one", peer),
+            signer.for_lease("l", "POST", CALL["path"], b"one", peer),
+        ):
+            assert verify("secret", fields(made)["hydra-signature"], **CALL, now=now, window=0).is_good
+    for number in range(MAX_PEERS):
+        signer.correct(5000.0, f"c:{number}")
+    assert not signer.is_corrected("a:1")
 
 
 def test_no_secret() -> None:

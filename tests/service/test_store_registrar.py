@@ -138,6 +138,22 @@ async def test_leaving_a_store_that_is_away() -> None:
     assert world.status == "unregistered"
 
 
+@pytest.mark.parametrize(
+    ("mood", "why"), [("is_away", "the store is away"), ("hangs", "the store did not answer within 0.02 s")]
+)
+async def test_how_the_store_takes_changes_is_told(monkeypatch: pytest.MonkeyPatch, mood: str, why: str) -> None:
+    """Each registration and beat is told about: "" when it was kept, else why not."""
+    monkeypatch.setattr("hydra_asgi.service.store_registrar.CALL_SECONDS", 0.02)
+    changes: list[str] = []
+    world = World(on_change=changes.append)
+    async with world.running():
+        await world.clock.tick()
+        assert changes == ["", ""]
+        setattr(world.store, mood, True)
+        await world.clock.tick()
+        assert changes == ["", "", why]
+
+
 async def test_draining() -> None:
     """A node can take itself out of the choice for new users, and come back."""
     world = World()

@@ -1,0 +1,153 @@
+"""A gateway in several processes."""
+
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hydra_asgi.cli.recipe import Recipe
+from hydra_asgi.cli.serving import Serving
+from hydra_asgi.cli.workers import bind, serve_in_workers
+from hydra_asgi.core.admission.signature import sign
+from hydra_asgi.core.instance import Address, Route, ServiceInstance
+from hydra_asgi.errors import ConfigurationError
+from hydra_asgi.wire.announcement import registration_json
+from tests.e2e.client import get
+from tests.e2e.processes import Process, free_port, wait_until
+
+pytestmark = pytest.mark.e2e
+
+STARTED = "Application startup complete"
+KEY, SECRET, LEASE = "site", "the secret of the cluster", "lease-of-24-characters-0"
+
+
+def gateway(tmp_path: Path, port: int, *options: str, workers: int = 2) -> Process:
+    """The command, with a store that its workers share."""
+    store = f"sqlite:///{tmp_path}/site.db"
+    arguments = ["gateway", "--port", str(port), "--workers", str(workers), "--store", store, *options]
+    environment = {"HYDRA_KEY": KEY, "HYDRA_SECRET": SECRET}
+    return Process([sys.executable, "-m", "hydra_asgi", *arguments], tmp_path / "log", port=port, env=environment)
+
+
+def workers_of(parent: int) -> list[int]:
+    """The processes that serve: children of the command, without the one that Python starts for its own use."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            status = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
+            command = (entry / "cmdline").read_bytes() if status and int(status[1]) == parent else b""
+        except OSError:
+            continue
+        if b"spawn_main" in command:
+            found.append(int(entry.name))
+    return sorted(found)
+
+
+def is_ready(port: int) -> bool:
+    return get(port, "/h/ready").status == 200
+
+
+def register(gateway_port: int, port: int) -> int:
+    """Announce a service at a port of this machine; the status of the answer."""
+    instance = ServiceInstance("orders", Address("http", "127.0.0.1", port), routes=(Route("/orders"),))
+    body = registration_json(instance, LEASE)
+    path = f"/h/discovery/{KEY}/registration"
+    signature = sign(SECRET, method="POST", path=path, body=body, time=time.time(), nonce=f"{LEASE}.1")
+    fields = {"content-type": "application/json", "hydra-instance": LEASE, "hydra-signature": signature}
+    connection = http.client.HTTPConnection("127.0.0.1", gateway_port, timeout=10)
+    try:
+        connection.request("POST", path, body, fields)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_what_registers_with_one_worker_is_known_to_all(tmp_path: Path) -> None:
+    """Whichever worker is asked, it forwards to a service that registered with one of them; SIGTERM ends all."""
+    port, service_port = free_port(), free_port()
+    (tmp_path / "orders").write_text("orders")
+    service = [sys.executable, "-m", "http.server", str(service_port), "--bind", "127.0.0.1", "-d", str(tmp_path)]
+    with Process(service, tmp_path / "service", port=service_port), gateway(tmp_path, port) as command:
+        wait_until(lambda: is_ready(port) and len(workers_of(command.pid)) == 2, lambda: command.output)
+        assert register(port, service_port) == 200, command.output
+        # A new connection each time, so that both workers are asked.
+        wait_until(
+            lambda: all(get(port, "/orders").body == "orders" for _ in range(40)),
+            lambda: f"each worker forwards to the service\n{command.output}",
+        )
+        children = workers_of(command.pid)
+        assert command.terminate() == 0, command.output
+        assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_worker_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    """The others serve meanwhile; Ctrl-C ends all of them."""
+    port = free_port()
+    with gateway(tmp_path, port) as command:
+        wait_until(lambda: is_ready(port) and len(workers_of(command.pid)) == 2, lambda: command.output)
+        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
+        before = workers_of(command.pid)
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(workers_of(command.pid)) == 2 and before[0] not in workers_of(command.pid), "a new one")
+        assert "another one is started" in command.error_output
+        assert command.interrupt() == 0, command.error_output
+
+
+def test_workers_end_with_their_parent(tmp_path: Path) -> None:
+    """When the command is killed, nobody is left behind."""
+    port = free_port()
+    with gateway(tmp_path, port) as command:
+        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
+        children = workers_of(command.pid)
+        assert len(children) == 2
+        os.kill(command.pid, signal.SIGKILL)
+        wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children), "all have ended")
+
+
+def test_a_worker_that_cannot_start(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    """A gateway whose workers never come to serve ends, and says so."""
+    serving = Serving(
+        host="127.0.0.1", port=free_port(), control=("127.0.0.1", free_port()), access_log=False, log_level="warning",
+        grace=1.0, limit_concurrency=None, limit_body=None, limit_message=1_000,
+    )  # fmt: skip
+    before = signal.getsignal(signal.SIGTERM)
+    assert serve_in_workers(1, Recipe("/nowhere/site.toml", None, None, None), serving) == 1
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "/nowhere/site.toml: cannot be read" in capfd.readouterr().err
+    assert "ended with 2 before it served" in caplog.text
+
+
+def test_reload(tmp_path: Path) -> None:
+    """SIGHUP reaches every worker, and each reads the site file anew."""
+    config = tmp_path / "site.toml"
+    config.write_text("")
+    port = free_port()
+    with gateway(tmp_path, port, "--config", str(config)) as command:
+        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
+        config.write_text('[[instances]]\nservice = "old"\nurl = "http://127.0.0.1:1"\nroutes = ["/old"]\n')
+        command.signal(signal.SIGHUP)
+        wait_until(lambda: command.error_output.count("is taken over: 1 instances") == 2, lambda: command.error_output)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_a_bound_socket(host: str) -> None:
+    """It is named as TCP, of the family that the host has, and not listening yet."""
+    if host == "::1" and not Path("/proc/net/if_inet6").read_text():
+        host = "127.0.0.1"
+    with bind(host, 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
+        assert bound.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [("no such host", "--host is 'no such host'"), ("192.0.2.1", "cannot be had")]
+)
+def test_what_cannot_be_bound(host: str, told: str) -> None:
+    """A host that is none, or none of this machine, is named."""
+    with pytest.raises(ConfigurationError, match=told):
+        bind(host, 0)

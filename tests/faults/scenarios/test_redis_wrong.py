@@ -1,0 +1,329 @@
+"""Redis answers, but not what it should: it refuses writes, forgets, fails over, or holds rubbish."""
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.errors import StoreError
+from hydra_asgi.ports import LeaseState
+from tests.faults.conftest import Scenario
+from tests.faults.control_calls import Caller
+from tests.faults.crowd import Crowd, instances_at
+from tests.faults.fleet import Fleet
+from tests.faults.load import Load
+from tests.faults.redis_client import RedisError, ask
+from tests.faults.redis_server import RedisServer
+from tests.faults.scenarios.seeing import RECOVERY, all_say, failures, fewest_known, seconds_until
+from tests.faults.sentinels import Sentinels
+from tests.faults.store_desk import StoreDesk
+
+pytestmark = [pytest.mark.e2e, pytest.mark.faults]
+
+
+class Beats:
+    """Beats straight into a store, ten a second, and when each went well."""
+
+    def __init__(self, desk: StoreDesk) -> None:
+        self.good: list[float] = []
+        self._desk = desk
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def longest_silence(self, since: float) -> float:
+        """Seconds between two good beats."""
+        moments = [since, *(moment for moment in self.good if moment > since)]
+        return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+    def _run(self) -> None:
+        address = Address("http", "127.0.0.1", 9)
+        instance, lease = ServiceInstance("heart", address), LeaseState("lease-of-the-heart", "heart", signed=True)
+        is_known = False
+        while not self._is_over.wait(0.1):
+            with contextlib.suppress(StoreError):
+                if is_known:
+                    is_known = self._desk.do(lambda store: store.renew(lease.id, "heart"))
+                else:
+                    self._desk.do(lambda store: store.register(instance, lease))
+                    is_known = True
+                if is_known:
+                    self.good.append(time.monotonic())
+
+    def __enter__(self) -> "Beats":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._is_over.set()
+        self._thread.join(20)
+
+
+def test_r9_sentinels_make_another_server_the_master(tmp_path: Path, scenario: Scenario) -> None:
+    """Nodes find the new master by themselves, and nothing is forgotten on the way."""
+    bar = "0 failed; beats go on <= 5 s after each; nothing is forgotten meanwhile"
+    with (
+        scenario("R9", "SENTINEL FAILOVER, then SIGKILL to the new master", bar) as seen,
+        Sentinels(tmp_path) as sentinels,
+        Fleet(tmp_path, sentinels.url) as fleet,
+        StoreDesk(sentinels.url) as desk,
+        Beats(desk) as beats,
+    ):
+        seconds_until(lambda: beats.good)
+        fleet.hub()
+        seconds_until(lambda: all(gateway.known[-1].active == 3 for gateway in fleet.gateways))
+        before = fleet.marks
+        with Load(fleet.gateways) as load:
+            load.run(1)
+            asked, first = time.monotonic(), sentinels.master
+            sentinels.fail_over()
+            # Until then the old master takes writes that will be lost.
+            seconds_until(lambda: first.info("replication")["role"] == "slave")
+            load.run(2)
+            seconds_until(lambda: beats.good[-1] > time.monotonic() - 0.2)
+            gentle = beats.longest_silence(asked)
+            killed = time.monotonic()
+            master = sentinels.master
+            master.kill()
+            sentinels.wait_for_another(master)
+            seconds_until(lambda: beats.good[-1] > time.monotonic() - 0.2)
+            load.run(2)
+            rude = beats.longest_silence(killed)
+            seconds_until(lambda: all_say(fleet, "ok"))
+        fewest = fewest_known(fleet, before)
+        seen += [
+            failures(load),
+            f"beats go on after {gentle:.1f} s when asked for, after {rude:.1f} s when killed",
+            f"never fewer than {fewest} of 3 listed",
+        ]
+        assert load.failed == [], fleet.told
+        assert fewest >= 3, fleet.told
+        assert max(gentle, rude) <= 5.0 * RECOVERY
+
+
+def test_r10_redis_is_a_read_only_replica(tmp_path: Path, scenario: Scenario) -> None:
+    """A Redis that takes no writes is like one that is away, and health names the reason."""
+    bar = "0 failed; nobody is forgotten; health says why"
+    with (
+        scenario("R10", "REPLICAOF a server that is not there, for 12 s", bar) as seen,
+        RedisServer(tmp_path) as redis,
+        Fleet(tmp_path, redis.url) as fleet,
+    ):
+        fleet.hub()
+        before = fleet.marks
+        with Load(fleet.gateways) as load:
+            load.run(1)
+            redis.ask("REPLICAOF", "127.0.0.1", "1")
+            load.run(12)
+            healths = [gateway.health for gateway in fleet.gateways]
+            redis.ask("REPLICAOF", "NO", "ONE")
+            healed = seconds_until(lambda: all_say(fleet, "ok"))
+            load.run(1)
+        fewest = fewest_known(fleet, before)
+        said = ", ".join(sorted({health.why for health in healths}))
+        seen += [
+            failures(load),
+            f"never fewer than {fewest} of 2 listed",
+            f"health: {said}",
+            f"well after {healed:.1f} s",
+        ]
+        assert load.failed == [], fleet.told
+        assert fewest == 2
+        assert "is a replica" in said, fleet.told
+
+
+def test_r11_redis_is_full(tmp_path: Path, scenario: Scenario) -> None:
+    """Beats that Redis refuses do not make anybody silent."""
+    bar = "0 failed; nobody becomes inactive although no beat is taken; a newcomer is refused, and the log says why"
+    with (
+        scenario("R11", "CONFIG SET maxmemory 1 with noeviction, for 12 s", bar) as seen,
+        RedisServer(tmp_path) as redis,
+        Fleet(tmp_path, redis.url) as fleet,
+    ):
+        fleet.hub()
+        before = fleet.marks
+        newcomer = Caller(instances_at(fleet.members[-1].serves, 1, service="late")[0], "lease-of-a-newcomer")
+        with Load(fleet.gateways) as load:
+            load.run(1)
+            redis.ask("CONFIG", "SET", "maxmemory", "1")
+            load.run(6)
+            refused = newcomer.register(fleet.gateways[0])
+            load.run(6)
+            healths = {gateway.health.status for gateway in fleet.gateways}
+            redis.ask("CONFIG", "SET", "maxmemory", "0")
+            taken = seconds_until(lambda: newcomer.register(fleet.gateways[0]).status == 200)
+            load.run(1)
+        fewest = fewest_known(fleet, before)
+        seen += [
+            failures(load),
+            f"never fewer than {fewest} of 2 active",
+            f"a newcomer is answered {refused.status} after {1000 * refused.seconds:.0f} ms",
+            f"health {' and '.join(sorted(healths))}",
+            f"taken {taken:.1f} s after there is room",
+        ]
+        assert load.failed == [], fleet.told
+        assert fewest == 2
+        assert refused.status == 503
+        assert "is full" in fleet.told, fleet.told
+        assert taken <= 2.0 * RECOVERY
+
+
+def test_r12_redis_evicts(tmp_path: Path, scenario: Scenario) -> None:
+    """A policy that drops keys is warned of at the start; a key that is gone is announced again."""
+    bar = "0 failed; each gateway warns at its start; what was dropped is whole again <= one beat + 1 s = 4 s"
+    with (
+        scenario("R12", "maxmemory-policy allkeys-lru; then each key of the namespace is dropped", bar) as seen,
+        RedisServer(tmp_path, options={"maxmemory-policy": "allkeys-lru", "maxmemory": "100mb"}) as redis,
+        Fleet(tmp_path, redis.url) as fleet,
+    ):
+        fleet.hub()
+        warned = [gateway for gateway in fleet.gateways if "allkeys-lru" in gateway.output]
+        before = fleet.marks
+        slowest = 0.0
+        keys = keys_of(redis)
+        with Load(fleet.gateways) as load:
+            load.run(1)
+            for key in keys:
+                redis.ask("DEL", key)
+                load.run(1)  # every gateway has polled
+                slowest = max(slowest, seconds_until(lambda: whole(redis, fleet, 2)))
+            load.run(1)
+        fewest = fewest_known(fleet, before)
+        seen += [
+            failures(load),
+            f"{len(warned)} of 2 gateways warn",
+            f"{len(keys)} keys dropped, whole again after {1 + slowest:.1f} s at most",
+            f"never fewer than {fewest} of 2 listed",
+        ]
+        assert load.failed == [], fleet.told
+        assert len(warned) == 2
+        assert fewest == 2
+        assert 1 + slowest <= 4.0 * RECOVERY
+
+
+def keys_of(redis: RedisServer) -> list[bytes]:
+    """Every key of ours."""
+    keys = redis.ask("KEYS", "hydra:*")
+    assert isinstance(keys, list)
+    return sorted(key for key in keys if isinstance(key, bytes))
+
+
+def whole(redis: RedisServer, fleet: Fleet, count: int) -> bool:
+    """Whether the store itself lists everybody, and every gateway is content with it."""
+    with StoreDesk(redis.url) as desk:
+        snapshot = desk.do(lambda store: store.snapshot())
+    return len(snapshot.instances) == count and all_say(fleet, "ok")
+
+
+RUBBISH = (b"{", b"\xff\x00", b'{"schema":99,"reads":99}', b"null", b"x" * 3_000_000)
+
+
+def test_r13_redis_holds_rubbish(tmp_path: Path, scenario: Scenario) -> None:
+    """A poisoned entry is left out and reported; keys of the wrong type are put aside."""
+    done = "rubbish in the place of five documents, for a gateway that starts then; a string in the place of every key"
+    bar = "0 failed; everything else is served; the log names what was left out"
+    with (
+        scenario("R13", done, bar) as seen,
+        RedisServer(tmp_path) as redis,
+        Fleet(tmp_path, redis.url) as fleet,
+    ):
+        fleet.hub()
+        many = len(RUBBISH)
+        with Load(fleet.gateways) as load:
+            with Crowd(
+                tmp_path, fleet.gateways, fleet.members[-1].serves, many, service="victim", services=many
+            ) as crowd:
+                seconds_until(lambda: all(one.known[-1].active == 2 + many for one in fleet.gateways))
+                poison(redis, "victim")
+                late = fleet.gateway()
+                fleet.start(late)
+                seconds_until(lambda: late.health.code == 200)
+                assert late.serves_page_of("orders")
+                reports = [line for line in late.output.splitlines() if "the store's entry" in line]
+                assert crowd.errors == []
+            before = fleet.marks
+            keys = keys_of(redis)
+            redis.ask("MSET", *itertools.chain.from_iterable((key, b"rubbish") for key in keys))
+            healed = seconds_until(lambda: whole(redis, fleet, 2))
+            load.run(2)
+        aside = [line for line in fleet.told.splitlines() if ":unreadable" in line]
+        fewest = fewest_known(fleet, before)
+        seen += [
+            failures(load),
+            f"{len(reports)} of {len(RUBBISH)} documents are named in the log",
+            f"{len(aside)} of {len(keys)} keys are named in the log",
+            f"whole again {healed:.1f} s after",
+            f"never fewer than {fewest} active",
+        ]
+        assert load.failed == [], fleet.told
+        assert len(reports) == len(RUBBISH), late.output
+        assert len(aside) == len(keys), fleet.told
+        assert fewest >= 2
+
+
+def poison(redis: RedisServer, service: str) -> None:
+    """Put rubbish in the place of each document of services whose names begin so."""
+    rubbish = iter(RUBBISH)
+    documents = redis.ask("HGETALL", next(key for key in keys_of(redis) if key.endswith(b":documents")))
+    assert isinstance(documents, list)
+    for field, document in zip(documents[::2], documents[1::2], strict=True):
+        assert isinstance(field, bytes)
+        assert isinstance(document, bytes)
+        if f'"{service}'.encode() in document:
+            redis.ask("HSET", "hydra:{hydra}:documents", field, next(rubbish))
+    assert next(rubbish, None) is None
+
+
+def test_r14_scripts_are_flushed_and_the_server_is_busy(tmp_path: Path, scenario: Scenario) -> None:
+    """Scripts are loaded again; a script of somebody else that runs for long is waited out."""
+    bar = "transparent: 0 failed, nobody is forgotten"
+    with (
+        scenario(
+            "R14", "SCRIPT FLUSH; then a script of somebody else that runs for 4 s, until SCRIPT KILL", bar
+        ) as seen,
+        RedisServer(tmp_path, options={"busy-reply-threshold": "200"}) as redis,
+        Fleet(tmp_path, redis.url) as fleet,
+    ):
+        fleet.hub()
+        before = fleet.marks
+        with Load(fleet.gateways) as load:
+            load.run(1)
+            redis.ask("SCRIPT", "FLUSH")
+            load.run(2)
+            is_well = all_say(fleet, "ok")
+            with busy(redis):
+                load.run(4)
+                redis.ask("SCRIPT", "KILL")
+            healed = seconds_until(lambda: all_say(fleet, "ok"))
+            load.run(1)
+        fewest = fewest_known(fleet, before)
+        seen += [
+            failures(load),
+            "not noticed after the flush" if is_well else "degraded after the flush",
+            f"well {healed:.1f} s after the long script",
+            f"never fewer than {fewest} of 2 listed",
+        ]
+        assert load.failed == [], fleet.told
+        assert is_well
+        assert fewest == 2
+        assert healed <= 2.0 * RECOVERY
+
+
+@contextlib.contextmanager
+def busy(redis: RedisServer) -> Iterator[None]:
+    """A script that ends only when it is killed."""
+
+    def run() -> None:
+        with contextlib.suppress(RedisError):
+            ask(redis.port, "EVAL", "while true do end", 0, seconds=30)
+
+    running = threading.Thread(target=run)
+    running.start()
+    try:
+        yield
+    finally:
+        running.join(30)
