@@ -142,7 +142,7 @@ class Timeouts:
     Attributes:
         connect: until the connection stands. One second is what HAProxy's authors call generous on a LAN.
         first_byte: from the end of the request to the start of the response.
-        idle: the longest silence between two pieces of a body.
+        idle: the longest silence between two pieces of a body; a stream of events may be silent as long as it likes.
     """
 
     connect: float | None = 1.0

@@ -18,6 +18,7 @@ import httpx2
 from hydra_asgi.backends.httpx_errors import Translation
 from hydra_asgi.backends.tls_trust import TlsTrust
 from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.headers.event_stream import is_event_stream
 from hydra_asgi.errors import ConfigurationError, UpstreamError
 from hydra_asgi.ports import Headers, Timeouts, UpstreamRequest
 
@@ -76,7 +77,10 @@ class HttpxUpstream:
                 seconds = request.timeouts.first_byte
                 raise UpstreamError(ErrorKind.FIRST_BYTE_TIMEOUT, f"{where}: silent for {seconds} s") from None
             raise self._translation.before_head(error, where) from error
-        return HttpxResponse(response, request.timeouts.idle, self._translation, where, self._abandon)
+        idle = request.timeouts.idle
+        if is_event_stream(response.headers.raw):
+            idle = outgoing.extensions["timeout"]["read"] = None  # looked up when the body is first read
+        return HttpxResponse(response, idle, self._translation, where, self._abandon)
 
     async def close(self) -> None:
         """Close every connection of our own transport; a user's is theirs to close."""

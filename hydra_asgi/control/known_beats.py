@@ -21,10 +21,17 @@ class KnownBeats:
         clock: seconds that only move forward.
         is_listed: whether the last known directory lists an instance of a service at an IP address; asked about those
             of whom nothing was heard, because this gateway may have started only now.
+        on_lost: is told service, IP address and lease of those who were known and whom the store does not know.
     """
 
-    def __init__(self, clock: Clock, is_listed: Callable[[str, str], bool] = lambda service, ip: False) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        is_listed: Callable[[str, str], bool] = lambda service, ip: False,
+        on_lost: Callable[[str, str, str], None] = lambda service, ip, lease: None,
+    ) -> None:
         self._clock = clock
+        self._on_lost = on_lost
         self._is_listed = is_listed
         self._recent: Recent[tuple[str, str, str], bool] = Recent(seconds=REMEMBERED_SECONDS, size=MAX_REMEMBERED)
 
@@ -40,7 +47,11 @@ class KnownBeats:
 
     def forget(self, service: str, ip: str, lease: str = "") -> None:
         """The store knows nothing of them; arguments as for `note`."""
-        self._recent.discard((service, ip, lease))
+        who = (service, ip, lease)
+        was_known = self._recent.get(who, self._clock())
+        self._recent.discard(who)
+        if was_known:
+            self._on_lost(*who)
 
     def is_known(self, service: str, ip: str, lease: str = "") -> bool:
         """The store does not answer; whether the beat is one that it would take. It keeps them known.

@@ -5,8 +5,9 @@ answers. Nothing of a refused call is kept.
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from hydra_asgi.control.body import read_body
 from hydra_asgi.control.first_use import FirstUse
 from hydra_asgi.control.guard import Caller, Guard, header_of
 from hydra_asgi.control.known_beats import KnownBeats
+from hydra_asgi.control.name_rules import NameRules
 from hydra_asgi.control.reply import reply, reply_json
 from hydra_asgi.core.admission.allowance import Allowance
 from hydra_asgi.core.admission.recent import Recent
@@ -26,7 +28,7 @@ from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import RefusedError, StoreError
 from hydra_asgi.ports import Clock, Hook, LeaseState, Store
-from hydra_asgi.wire.answer import beat_json, registration_answer_json
+from hydra_asgi.wire.answer import AnswerWriter
 from hydra_asgi.wire.drain import parse_drain
 from hydra_asgi.wire.registration import Registration, parse_registration
 
@@ -42,6 +44,10 @@ BURST = 20.0
 AT_ONCE = 16
 """When a whole site starts, a thousand registrations arrive in one moment. Those beyond wait in line, so that pages are
 served in between, and so that the store's time to answer does not run while we are busy with others."""
+
+LINE_SECONDS = 1.0
+"""Who has waited so long is sent away. A service waits two seconds for an answer: work for one that is gone by then
+would be done again and again, while the line never gets shorter."""
 
 MAX_REMEMBERED = 50_000
 NAME_LIMIT = 256
@@ -65,6 +71,7 @@ class RegistrationDesk:
         tell: is told about calls that were granted.
         on_change: is told whenever the store was given something to keep: why it did not, "" when it did.
         is_listed: whether the last known directory lists an instance of a service at an IP address.
+        on_lost: is told service, IP address and lease of whoever was accepted here and is unknown a moment later.
     """
 
     def __init__(
@@ -80,35 +87,35 @@ class RegistrationDesk:
         tell: Hook = lambda event, /: None,
         on_change: Callable[[str], None] = lambda why: None,
         is_listed: Callable[[str, str], bool] = lambda service, ip: False,
+        on_lost: Callable[[str, str, str], None] = lambda service, ip, lease: None,
     ) -> None:
         self._store = store
         self._guard = guard
         self._addresses = addresses
         self._overview = overview
-        self._limits = {service: tuple(prefixes) for service, prefixes in (service_limits or {}).items()}
         self._clock = clock
         self._store_seconds = store_seconds
         self._tell = tell
         self._on_change = on_change
         self._first_use = FirstUse(store, seconds=store_seconds)
-        self._room = asyncio.Semaphore(AT_ONCE)
-        self._beats = KnownBeats(clock, is_listed)
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._answers = AnswerWriter()
+        self._beats = KnownBeats(clock, is_listed, on_lost)
         self._allowances: Recent[tuple[str, str], Allowance] = Recent(
             seconds=BURST / BEATS_PER_SECOND, size=MAX_REMEMBERED
         )
-        # The overview lags behind by up to a second; two spellings of one name may arrive within it.
-        self._names: Recent[str, str] = Recent(seconds=10.0, size=MAX_REMEMBERED)
+        self._names = NameRules(overview, service_limits, clock)
 
     async def register(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """C1: list an instance, or replace what was listed."""
         _require_json(scope)
         body = await read_body(receive)
-        async with self._room:
+        async with self._a_place():
             registration = parse_registration(body)
             caller = await self._admit(scope, body, registration.instance.service)
             listed = await self._list(registration, caller, _listener(scope))
         self._tell(RegistrationRecord("register", listed.service, listed.version, listed.address.netloc, 200))
-        await reply(send, 200, registration_answer_json(listed.token, self._overview()))
+        await reply(send, 200, self._answers.registration(listed.token, self._overview()))
 
     async def beat(self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """C2: renew a lease. The body is the service's name as plain text, of any content type."""
@@ -121,7 +128,7 @@ class RegistrationDesk:
         if caller.lease:
             is_stale = not await self._renew_known(service, caller)
             known = header_of(scope, b"hydra-revision") or b""
-            await reply(send, 200, beat_json(self._overview(), known.decode("latin-1"), is_stale=is_stale))
+            await reply(send, 200, self._answers.beat(self._overview(), known.decode("latin-1"), is_stale=is_stale))
         else:
             await self._renew_medusa(service, caller)
             await reply(send, 200, b"true")
@@ -162,14 +169,25 @@ class RegistrationDesk:
         announced = registration.instance
         if caller.lease and caller.lease != registration.lease:
             raise RefusedError(422, "Hydra-Instance and hydraAsgi.lease name different leases")
-        self._check_name(announced.service)
-        self._check_limits(announced)
+        self._names.check(announced)
         instance = replace(announced, address=await self._addresses(announced.address, caller.ip, listener))
         lease = LeaseState(registration.lease, instance.service, caller.ip, caller.signed, counter=caller.counter)
         listed = await self._change(self._store.register(instance, lease))
-        self._names.put(instance.service.casefold(), instance.service, self._clock())
+        self._names.take(instance.service)
         self._beats.note(instance.service, caller.ip, "" if instance.dialect is Dialect.MEDUSA else lease.id)
         return listed
+
+    @contextlib.asynccontextmanager
+    async def _a_place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(LINE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise RefusedError(503, "too many services register at once; try again in a second") from None
+        try:
+            yield
+        finally:
+            self._places.release()
 
     async def _admit(self, scope: HTTPScope, body: bytes, service: str | None) -> Caller:
         caller = self._guard.admit(scope, body, service=service)
@@ -179,8 +197,7 @@ class RegistrationDesk:
     async def _renew(self, service: str, caller: Caller) -> None:
         await self._check_unsigned(service, caller)
         if not await self._change(self._store.renew(caller.lease, service, counter=caller.counter)):
-            self._beats.forget(service, caller.ip, caller.lease)
-            raise _unknown(service, caller)
+            raise self._lost(service, caller)
         self._beats.note(service, caller.ip, caller.lease)
 
     async def _renew_known(self, service: str, caller: Caller) -> bool:
@@ -208,8 +225,7 @@ class RegistrationDesk:
                 raise
             return
         if not is_renewed:
-            self._beats.forget(service, caller.ip)
-            raise _unknown(service, caller)
+            raise self._lost(service, caller)
         self._beats.note(service, caller.ip)
 
     async def _check_unsigned(self, service: str, caller: Caller) -> None:
@@ -219,26 +235,13 @@ class RegistrationDesk:
         leases = await self._ask(self._store.leases_of(service, caller.ip))
         lease = next((lease for lease in leases if lease.id == caller.lease), None)
         if lease is None:
-            raise _unknown(service, caller)
+            raise self._lost(service, caller)
         if lease.signed:
             raise RefusedError(403, "the lease was announced with a signature; sign this call too")
 
-    def _check_name(self, name: str) -> None:
-        folded = name.casefold()
-        listed = (service.name for service in self._overview().services if service.name.casefold() == folded)
-        known = next(listed, None) or self._names.get(folded, self._clock())
-        if known is not None and known != name:
-            raise RefusedError(409, f"{name!r} differs only by case from the known service {known!r}")
-
-    def _check_limits(self, instance: ServiceInstance) -> None:
-        prefixes = self._limits.get(instance.service)
-        if prefixes is None:
-            return
-        for route in instance.routes:
-            if not any(_is_under(route.template, prefix) for prefix in prefixes):
-                raise RefusedError(
-                    403, f"{instance.service!r} may only publish under {', '.join(prefixes)}, not {route.template!r}"
-                )
+    def _lost(self, service: str, caller: Caller) -> RefusedError:
+        self._beats.forget(service, caller.ip, caller.lease)
+        return _unknown(service, caller)
 
     def _spend(self, service: str, caller: Caller) -> None:
         now = self._clock()
@@ -283,11 +286,6 @@ def _maybe_name(body: bytes) -> str | None:
         return check_service_name(body.decode())
     except (UnicodeDecodeError, ServiceNameError):
         return None
-
-
-def _is_under(template: str, prefix: str) -> bool:
-    stem = prefix.rstrip("/")
-    return template == stem or template.startswith(f"{stem}/")
 
 
 def _require_json(scope: HTTPScope) -> None:

@@ -55,12 +55,15 @@ class Call:
     key: str
     body: RequestBody
     first: ServiceInstance | None = None
+    proof: Callable[[ServiceInstance], tuple[bytes, bytes] | None] | None = None
 
     def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
         """The request as it is sent to one instance."""
         headers = [*self.headers, *self.add, path_field(instance.token)]
         if self.key and instance.dialect is Dialect.HYDRA:
             headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
+        if self.proof is not None and (proof := self.proof(instance)) is not None:
+            headers.append(proof)
         base = instance.address.base
         target = base.encode("latin-1") + self.target if base else self.target
         body = self.body.pieces()

@@ -12,7 +12,7 @@ all, and each one more is a tenth of a microsecond of every request.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
@@ -20,18 +20,17 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 from hydra_asgi.core.directory.directory_state import DirectoryState
 from hydra_asgi.core.headers.header_policy import USUAL_OPTIONS
 from hydra_asgi.core.headers.message_shapes import RequestShape, RequestShapes, ResponseShapes
-from hydra_asgi.core.headers.request_check import has_controls, is_length
+from hydra_asgi.core.headers.request_check import CONTROLS, is_length
 from hydra_asgi.core.headers.request_id import REQUEST_ID
 from hydra_asgi.core.routing.conditions import forced_version
 from hydra_asgi.core.routing.request_target import is_request_target
-from hydra_asgi.core.routing.weight_key import COOKIE, cookie_field, key_in_cookie, may_set_cookie
+from hydra_asgi.core.routing.weight_key import COOKIE, HEADER, cookie_field, key_in_cookie, may_set_cookie
 from hydra_asgi.gateway.attempts import within
-from hydra_asgi.gateway.express_ways import Hop, Peer, Ways
+from hydra_asgi.gateway.express_ways import Peer, Peers, Ways
 from hydra_asgi.gateway.forward import BODILESS, Forwarder
 from hydra_asgi.gateway.instance_health import SERVER_ERRORS
 from hydra_asgi.gateway.request_body import EXPECTING_A_BODY, RequestBody
 from hydra_asgi.gateway.ride import Ride, Terminus
-from hydra_asgi.gateway.vigil import Vigil
 from hydra_asgi.ports import UpstreamRequest
 
 __all__ = ["Express"]
@@ -74,8 +73,11 @@ class Express:
         self._count = count
         self._terminus = Terminus(forward)
         self._shapes = RequestShapes()
-        self._crossing_back = ResponseShapes(forward.via).crossing_back
-        self._ways = Ways(forward.via, forward.trusted, forward.health.record)
+        self._crossing_back = ResponseShapes(forward.via, forward.crossing.response_fields).crossing_back
+        self._proof = forward.crossing.proof
+        self._has_cookie_rule = forward.crossing.has_cookie_rule
+        self._peers = Peers(forward.via, forward.trusted)
+        self._ways = Ways(state(), forward.health.record, self._has_cookie_rule)
         self._health = forward.health
         self._earn = forward.health.budgets.deposit
         self._take, self._leave = forward.limits.take, forward.limits.leave
@@ -87,29 +89,34 @@ class Express:
 
     def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Awaitable[None]:
         """Answer one request."""
-        headers = scope["headers"]
-        if scope["type"] != "http" or scope["http_version"] != "1.1" or scope.get("root_path") or not headers:
+        headers, client = scope["headers"], scope.get("client")
+        is_http = scope["type"] == "http" and scope["http_version"] == "1.1"
+        if not is_http or not headers or not client or scope.get("root_path"):
             return self._complete(scope, receive, send)
-        names, values = zip(*headers, strict=True)
-        shape = self._shapes.shape(names)
+        names, values = zip(*headers)  # noqa: B905 -- pairs are pairs
+        shape = self._shapes[names]
         if shape is None:
             return self._complete(scope, receive, send)
         for place in shape.connection:
             if values[place] not in USUAL_OPTIONS:
                 return self._complete(scope, receive, send)
-        if shape.length >= 0 and not is_length(values[shape.length]):
-            return self._complete(scope, receive, send)
         joined = b"\t".join(values)  # a tab may stand in a value, so it hides nothing
-        peer = self._ways.peer(scope, values[shape.host])
-        if len(joined) > MAX_VALUE_BYTES or has_controls(joined) or peer is None:
+        is_sound = len(joined) <= MAX_VALUE_BYTES and len(joined.translate(None, CONTROLS)) == len(joined)
+        if not is_sound or (shape.length >= 0 and not is_length(values[shape.length])):
             return self._complete(scope, receive, send)
-        state, raw, query = self._state(), scope.get("raw_path"), scope["query_string"]
-        way = self._ways.way(state, scope["method"], raw, peer)
+        peer = self._peers[client[0], scope.get("scheme", "http"), values[shape.host]]
+        if peer is None:
+            return self._complete(scope, receive, send)
+        state, ways, query = self._state(), self._ways, scope["query_string"]
+        if ways.state is not state:
+            ways = self._ways = Ways(state, self._health.record, self._has_cookie_rule)
+        raw = scope.get("raw_path")
+        way = ways[scope["method"], raw, peer.host]
         if way is None or (query and not is_request_target(b"/" + query)):
             return self._complete(scope, receive, send)
         key = minted = ""
         for place in shape.cookies:
-            if COOKIE in values[place] and not key:
+            if not key and COOKIE in values[place]:
                 key = key_in_cookie(values[place])
         request_id = self._mint()
         if not key:
@@ -120,48 +127,60 @@ class Express:
         if hop is None:
             if group.conditions:
                 group = group.steered(forced_version(group.conditions, headers))
-            hop = self._ways.hop(group.pick(key))
+            hop = ways.hop(group.pick(key))
         if hop is None or not hop.is_ordinary:
             return self._complete(scope, receive, send)
         target = raw + b"?" + query if query else raw
-        ride = Ride(scope, receive, send, group, hop, target, key, minted, request_id)
+        ride = Ride(scope, receive, send, group, hop, target, key, request_id, self._clock())
+        if minted:
+            ride.minted = minted
         return self._carry(ride, shape, peer)
 
     async def _carry(self, ride: Ride, shape: RequestShape, peer: Peer) -> None:
         """Take one request to its instance, and the answer back."""
-        began = ride.began = self._clock()
-        hop, scope, receive = ride.hop, ride.scope, ride.receive
+        began, hop, scope = ride.began, ride.hop, ride.scope
         record, service = hop.record, hop.service
         if record.is_forgotten:
             record = hop.record = self._health.record(hop.instance)
         if record.is_doubted(began) or not self._take(service):
-            return await self._complete(scope, receive, ride.send)
+            return await self._complete(scope, ride.receive, ride.send)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines of asyncio run in tasks
         is_outermost = task not in self._tasks
         self._tasks.add(task)
-        vigil = ride.vigil = Vigil(receive, self._timeouts.idle, self._lookout, task)
+        ride.take_up(self._timeouts.idle, self._lookout, task)
         named = (REQUEST_ID, ride.request_id.encode("ascii"))
         try:
             self._count()
             self._earn(service, began)
-            method = scope["method"]
-            if shape.length < 0 and method not in EXPECTING_A_BODY:
-                body, length = None, None
-                self._lookout.add(vigil)
+            method, headers, about = scope["method"], scope["headers"], peer.fields
+            if peer.is_trusted:
+                crossing = shape.from_trusted(headers)
+                if shape.said:
+                    about = tuple([pair for pair in about if pair[0] not in shape.said])
             else:
-                ride.body = RequestBody(scope, receive, vigil.begin, self._timeouts.idle)
-                ride.body.has_begun()
-                body, length = ride.body.pieces(), ride.body.length
+                crossing = shape.from_client(headers)
+            # As `request_headers` and `Call.request_to` have it.
+            fields = [headers[shape.host], *crossing, named, *about, hop.path_field]
+            if hop.wants_key:
+                fields.append((HEADER, ride.key.encode("latin-1", "replace")))
+                if (proof := self._proof(hop.instance)) is not None:
+                    fields.append(proof)
+            body: AsyncIterator[bytes] | bytes | None = None
+            length = None
+            if shape.length < 0 and method not in EXPECTING_A_BODY:
+                self._lookout.add(ride)
+            else:
+                given = ride.body = RequestBody(scope, ride.receive, ride.begin, self._timeouts.idle)
+                given.has_begun()
+                if given.is_streamed:
+                    try:
+                        await given.look_ahead()
+                    except BaseException as error:
+                        return await self._terminus.turn_back(ride, error)
+                body, length = given.pieces(), given.length
             request = UpstreamRequest(
-                hop.address,
-                method,
-                hop.base + ride.target,
-                _fields(scope["headers"], shape, peer, hop, named, ride.key),
-                body,
-                length,
-                self._timeouts,
-                service,
+                hop.address, method, hop.base + ride.target, fields, body, length, self._timeouts, service
             )
             number = record.begin(began)
             try:
@@ -174,50 +193,33 @@ class Express:
                 self._health.tell(hop.instance, change, f"status {status}")
             if whole is None or not response.is_checked or status < 200:
                 return await self._terminus.hand_over(ride, response)
-            fields, is_named = self._crossing_back(response.headers)
+            answer, is_named = self._crossing_back(response.headers, hop.instance)
             if status in BODILESS:
-                fields = [pair for pair in fields if pair[0] != b"content-length"]  # servers would wait for that much
-            if ride.minted and may_set_cookie(fields):
-                fields.append((b"set-cookie", cookie_field(ride.minted, secure=scope.get("scheme") == "https")))
+                answer = [pair for pair in answer if pair[0] != b"content-length"]  # servers would wait for that much
+            if ride.minted and may_set_cookie(answer):
+                answer.append((b"set-cookie", cookie_field(ride.minted, secure=scope.get("scheme") == "https")))
             if not is_named:
-                fields.append(named)
-            vigil.is_answering = True
+                answer.append(named)
+            ride.is_answering = True
             if ride.body is not None:
-                vigil.begin()
-            if vigil.watch is not None:  # servers call the end of an answer a leaving, too
-                vigil.watch.end()
+                ride.begin()
+            if ride.watch is not None:  # servers call the end of an answer a leaving, too
+                ride.watch.end()
             send = ride.send
             try:
-                await send({"type": "http.response.start", "status": status, "headers": fields, "trailers": False})
+                await send({"type": "http.response.start", "status": status, "headers": answer, "trailers": False})
                 ride.status = status
                 await send({"type": "http.response.body", "body": whole, "more_body": False})
             except BaseException as error:
                 return await self._terminus.break_off(ride, error)
-            if vigil.watch is not None:
-                await vigil.watch.__aexit__(None, None, None)
+            if ride.watch is not None:
+                await ride.watch.__aexit__(None, None, None)
             if self._reporter.is_heard:
                 self._terminus.tell(ride, len(whole))
         finally:
-            self._lookout.discard(vigil)
+            self._lookout.discard(ride)
             if is_outermost:
                 self._tasks.discard(task)
             if ride.has_place:
                 self._leave(service)
         return None
-
-
-def _fields(
-    headers: Any, shape: RequestShape, peer: Peer, hop: Hop, named: tuple[bytes, bytes], key: str
-) -> list[tuple[bytes, bytes]]:
-    """What an instance is sent, as `request_headers` and `Call.request_to` have it."""
-    about = peer.fields
-    if not peer.is_trusted:
-        crossing = shape.from_client(headers)
-    else:
-        crossing = shape.from_trusted(headers)
-        if shape.said:
-            about = tuple([pair for pair in about if pair[0] not in shape.said])
-    fields = [headers[shape.host], *crossing, named, *about, hop.path_field]
-    if hop.wants_key:
-        fields.append((b"hydra-key", key.encode("latin-1", "replace")))
-    return fields

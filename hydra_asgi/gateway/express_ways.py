@@ -3,8 +3,8 @@
 Everything here is remembered, and bounded; what depends on the directory is forgotten with the state it came from.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from hydra_asgi.core.directory.directory_state import DirectoryState
 from hydra_asgi.core.headers.forwarded import about_hop
@@ -16,7 +16,7 @@ from hydra_asgi.core.routing.raw_path import PathError, split_raw_path
 from hydra_asgi.core.routing.who_answers import elsewhere
 from hydra_asgi.gateway.attempts import path_field
 
-__all__ = ["Hop", "Peer", "Way", "Ways"]
+__all__ = ["Hop", "Peer", "Peers", "Way", "Ways"]
 
 MAX_REMEMBERED: Final = 4096
 """Peers, and ways. All of them are forgotten at once, which is rare and cheap, and hostile clients gain nothing."""
@@ -48,20 +48,20 @@ class Hop:
     Attributes:
         instance: the instance, with what is needed of it for each request.
         record: its record; to be asked for again when it `is_forgotten`.
-        is_ordinary: it is active, and its pages are passed on as they are.
+        is_ordinary: it is active, and its requests and pages are passed on as they are.
         wants_key: it is told the weight key.
     """
 
     __slots__ = ("address", "base", "instance", "is_ordinary", "path_field", "record", "service", "wants_key")
 
-    def __init__(self, instance: ServiceInstance, record: InstanceRecord) -> None:
+    def __init__(self, instance: ServiceInstance, record: InstanceRecord, *, has_cookie_rule: bool) -> None:
         self.instance = instance
         self.service = instance.service
         self.address = instance.address
         self.base = instance.address.base.encode("latin-1")
         self.path_field = path_field(instance.token)
         self.wants_key = instance.dialect is Dialect.HYDRA
-        self.is_ordinary = instance.active and not instance.compose
+        self.is_ordinary = instance.active and not instance.compose and not has_cookie_rule
         self.record = record
 
 
@@ -80,85 +80,81 @@ class Way:
         self.lone = lone
 
 
-class Ways:
-    """The memory.
+class Peers(dict[tuple[str, str, bytes], Peer | None]):
+    """Who sends a request, by the client's address, the scheme and the host; None where the host is none.
 
     Args:
         via: our own `Via` field.
         trusted: whether the peer at an IP address is a proxy of ours.
+    """
+
+    def __init__(self, via: tuple[bytes, bytes], trusted: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._via = via
+        self._trusted = trusted
+
+    def __missing__(self, name: tuple[str, str, bytes]) -> Peer | None:
+        client, scheme, host = name
+        if not is_host(host):
+            return None
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        fields = (*about_hop(client, scheme, host), self._via)
+        peer = self[name] = Peer(host, self._trusted(client), fields)
+        return peer
+
+
+class Ways(dict[tuple[str, bytes, bytes], Way | None]):
+    """Where requests lead by method, raw path and host, in one state of the directory.
+
+    None stands for those that are not for another service whoever sends them.
+
+    Args:
+        state: the directory's.
         record: the record of an instance.
+        has_cookie_rule: whether a service gets only some of the cookies.
+
+    Attributes:
+        state: what all of this holds for.
     """
 
     def __init__(
         self,
-        via: tuple[bytes, bytes],
-        trusted: Callable[[str], bool],
+        state: DirectoryState,
         record: Callable[[ServiceInstance], InstanceRecord],
+        has_cookie_rule: Callable[[str], bool],
     ) -> None:
-        self._via = via
-        self._trusted = trusted
+        super().__init__()
+        self.state = state
         self._record = record
-        self._peers: dict[tuple[Any, ...], Peer] = {}
-        self._state: DirectoryState | None = None
-        self._ways: dict[tuple[str, bytes, bytes], Way | None] = {}
+        self._has_cookie_rule = has_cookie_rule
         self._hops: dict[int, Hop] = {}
 
-    def peer(self, scope: Mapping[str, Any], host: bytes) -> Peer | None:
-        """Who sends a request with this host; None: there is no client's address, or the host is none."""
-        client = scope.get("client")
-        if not client:
+    def __missing__(self, name: tuple[str, bytes, bytes]) -> Way | None:
+        method, raw, host = name
+        if method not in USUAL_METHODS or not raw:
             return None
-        name = (client[0], scope.get("scheme", "http"), host)
-        return self._peers.get(name) or self._meet(*name)
-
-    def way(self, state: DirectoryState, method: str, raw: bytes | None, peer: Peer) -> Way | None:
-        """Where requests lead that are for another service, whoever sends them; None: the others."""
-        if state is not self._state:
-            self._state = state
-            self._ways = {}
-            self._hops = {}
-        if raw is None:
-            return None
-        name = (method, raw, peer.host)
         try:
-            return self._ways[name]
-        except KeyError:
-            return self._find(state, name)
+            group = elsewhere(self.state, split_raw_path(raw), method, host=host.decode("latin-1"))
+        except PathError:
+            return None
+        way = None if group is None else Way(group, self.hop(_lone(group)))
+        if len(raw) <= MAX_PATH_BYTES:
+            if len(self) >= MAX_REMEMBERED:
+                self.clear()
+            self[name] = way
+        return way
 
     def hop(self, instance: ServiceInstance | None) -> Hop | None:
-        """The way to an instance of the present state."""
+        """The way to an instance of the state."""
         if instance is None:
             return None
         # By identity, because comparing instances is slow; the state keeps them alive.
         hop = self._hops.get(id(instance))
         if hop is None:
-            hop = self._hops[id(instance)] = Hop(instance, self._record(instance))
+            has_rule = self._has_cookie_rule(instance.service)
+            hop = self._hops[id(instance)] = Hop(instance, self._record(instance), has_cookie_rule=has_rule)
         return hop
-
-    def _meet(self, client: str, scheme: str, host: bytes) -> Peer | None:
-        if not is_host(host):
-            return None
-        if len(self._peers) >= MAX_REMEMBERED:
-            self._peers.clear()
-        fields = (*about_hop(client, scheme, host), self._via)
-        peer = self._peers[client, scheme, host] = Peer(host, self._trusted(client), fields)
-        return peer
-
-    def _find(self, state: DirectoryState, name: tuple[str, bytes, bytes]) -> Way | None:
-        method, raw, host = name
-        way = None
-        if method in USUAL_METHODS:
-            try:
-                group = elsewhere(state, split_raw_path(raw), method, host=host.decode("latin-1"))
-            except PathError:
-                return None
-            if group is not None:
-                way = Way(group, self.hop(_lone(group)))
-        if len(raw) <= MAX_PATH_BYTES:
-            if len(self._ways) >= MAX_REMEMBERED:
-                self._ways.clear()
-            self._ways[name] = way
-        return way
 
 
 def _lone(group: Group) -> ServiceInstance | None:

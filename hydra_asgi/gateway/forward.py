@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
-from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
+from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.headers.event_stream import is_event_stream
 from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
@@ -25,6 +25,8 @@ from hydra_asgi.errors import ResponseCutError, UpstreamError
 from hydra_asgi.gateway.answers import answer
 from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts, Call, Outcome
 from hydra_asgi.gateway.client_watch import ClientWatch
+from hydra_asgi.gateway.crossing import Crossing
+from hydra_asgi.gateway.explanation import explain
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.limits import ServiceLimits
 from hydra_asgi.gateway.lookout import Lookout
@@ -40,15 +42,6 @@ OwnInstance = tuple[ServiceInstance, Callable[[Any, ASGIReceiveCallable, ASGISen
 
 BODILESS = frozenset({204, 304})
 _PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
-
-_WORDS = {
-    503: ("Not available right now", "{service} cannot be reached. Please try again in a moment."),
-    408: ("Request not complete", "The rest of this request did not arrive. Please send it again."),
-    504: ("No answer in time", "{service} took too long. Please try again in a moment."),
-    508: ("Going in circles", "This request came back to where it had been before."),
-}
-_BUSY = ("Very busy right now", "{service} has more to do than it can. Please try again in a moment.")
-_OTHER_WORDS = ("No usable answer", "{service} gave an answer that cannot be shown. Please try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +73,7 @@ class Forwarder:
         deadline: seconds within which the last attempt must have begun to answer.
         health: what is known about instances; to be shared with whatever else asks them.
         limits: how many requests are forwarded at a time.
+        crossing: what is special to a service in what crosses.
         on_record: gets a record of each request when it is over.
         log: gets a line about each request when it is over; one at WARNING where it could not be served.
         clock: seconds that only move forward.
@@ -99,6 +93,7 @@ class Forwarder:
         deadline: float = DEADLINE_SECONDS,
         health: InstanceHealth | None = None,
         limits: ServiceLimits | None = None,
+        crossing: Crossing | None = None,
         on_record: OnRecord | None = None,
         log: logging.Logger = logging.getLogger("hydra_asgi.access"),  # noqa: B008 -- the same object at each call
         clock: Clock = time.monotonic,
@@ -114,6 +109,7 @@ class Forwarder:
         self._attempts = Attempts(
             upstream, self.health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
         )
+        self.crossing = Crossing() if crossing is None else crossing
         self.reporter = Reporter(log, on_record)
         self.lookout = Lookout()
         self.clock = clock
@@ -167,7 +163,8 @@ class Forwarder:
             async with watch:
                 if not body.has_begun():
                     await body.begin()
-                call = Call(scope["method"], exact, self._headers(scope, names), add, key, body, first)
+                fields = self.crossing.request_fields(self._headers(scope, names), group.service)
+                call = Call(scope["method"], exact, fields, add, key, body, first, self.crossing.proof)
                 is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress, begun)
             if not is_answered and local is not None:
                 await _serve_here(local, scope, body.handed_over(), send, progress)
@@ -176,7 +173,7 @@ class Forwarder:
         except UpstreamError as error:
             progress.fail(error.kind, error.detail)
             if error.kind is not ErrorKind.CLIENT_GONE:
-                await _explain(error.kind, scope, send, group.service)
+                await explain(error.kind, scope, send, group.service)
         finally:
             if not progress.status:
                 progress.fail(ErrorKind.CLIENT_GONE, "ended from outside")
@@ -246,6 +243,7 @@ class Forwarder:
         progress: Progress,
     ) -> None:
         headers = response_headers(response.headers, via=self.via[1])
+        headers = self.crossing.response_fields(headers, progress.instance)
         if response.status in BODILESS:
             headers = [pair for pair in headers if pair[0] != b"content-length"]  # servers would wait for that much
         has_body = scope["method"] != "HEAD" and response.status not in BODILESS
@@ -322,10 +320,3 @@ def _own_host(scope: Mapping[str, Any]) -> bytes:
     """HTTP/1.0 clients name no host, so it is the address they came to."""
     server = scope.get("server")
     return f"{server[0]}:{server[1]}".encode() if server and server[1] else b"localhost"
-
-
-async def _explain(kind: ErrorKind, scope: Mapping[str, Any], send: ASGISendCallable, service: str) -> None:
-    status = OUTCOMES[kind].status
-    title, detail = _BUSY if kind is ErrorKind.OVERLOADED else _WORDS.get(status, _OTHER_WORDS)
-    detail = detail.format(service=service or "This page")
-    await answer(send, status, title, detail, scope=scope, kind=kind, close=status == 408)

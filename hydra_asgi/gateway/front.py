@@ -5,9 +5,9 @@ It reads the directory's state once and keeps it for the whole request; nothing 
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, HTTPScope, Scope, WebSocketScope
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope, WebSocketScope
 
 from hydra_asgi.core.directory.directory_state import DirectoryState
 from hydra_asgi.core.error_kind import ErrorKind
@@ -197,7 +197,7 @@ def with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCa
     No cache keeps a WebSocket that was accepted.
     """
 
-    async def sendwith_cookie(message: ASGISendEvent) -> None:
+    async def send_with_cookie(message: Any) -> None:
         kind = message["type"]
         if kind in _CARRIES_A_COOKIE:
             headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
@@ -206,7 +206,7 @@ def with_cookie(send: ASGISendCallable, key: str, *, secure: bool) -> ASGISendCa
                 message = {**message, "headers": headers}
         await send(message)
 
-    return sendwith_cookie
+    return send_with_cookie
 
 
 async def _not_found(scope: HTTPScope | WebSocketScope, send: ASGISendCallable) -> None:

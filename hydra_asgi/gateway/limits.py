@@ -78,7 +78,9 @@ class ServiceLimits:
 
     def leave(self, service: str) -> None:
         """Give a place back."""
-        _let_in(self._places.leave(service))
+        turn = self._places.leave(service)
+        if turn is not None:
+            _let_in(turn)
 
     def settle(self, service: str) -> bool:
         """Give a place of a service back for a request that lasts, and is not over; `end_lasting` ends it then.
@@ -86,15 +88,14 @@ class ServiceLimits:
         A stream of events would else keep its place for as long as a page is open somewhere. False: there are too many
         such, and the request keeps its place.
         """
-        is_settled = self._places.settle(service)
-        if is_settled:
-            _let_in(self._places.follow())
-        return is_settled
+        if not self._places.can_settle:
+            return False
+        _let_in(self._places.settle(service))
+        return True
 
     def end_lasting(self) -> None:
         """A request that was settled is over."""
-        self._places.end_lasting()
-        _let_in(self._places.follow())
+        _let_in(self._places.end_lasting())
 
     async def _wait(self, service: str, turn: asyncio.Future[None]) -> None:
         seconds = self.limits.queue_seconds

@@ -31,6 +31,7 @@ class RequestBody:
         length: the declared length of a streamed body in bytes; None when it was not declared.
         is_touched: a piece was asked for, so the body cannot be sent a second time.
         taken: bytes of it that were read so far.
+        is_streamed: it comes in pieces.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class RequestBody:
         self.length = declared_length(headers) if b"content-length" in places else None
         self.is_touched = False
         self.taken = 0
-        self._is_streamed = bool(self.length) or b"transfer-encoding" in places
+        self.is_streamed = bool(self.length) or b"transfer-encoding" in places
         self._whole = b"" if scope["method"] in EXPECTING_A_BODY or self.length == 0 else None
         self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
         self._receive = receive
@@ -67,11 +68,28 @@ class RequestBody:
             await self._look()
             self.has_begun()
 
+    async def look_ahead(self) -> None:
+        """Wait for the first piece of a stream; one that is all of the body is sent as a whole, and can be sent again.
+
+        Raises:
+            UpstreamError: CLIENT_GONE or CLIENT_SLOW.
+        """
+        message = await self._next()
+        piece = message.get("body", b"")
+        if message.get("more_body", False) or len(piece) != self.length:
+            self._first = message
+            return
+        self.is_streamed = False
+        self._whole = piece
+        self.taken = len(piece)
+        self._is_read = True
+        self._on_end()
+
     def has_begun(self) -> bool:
         """Do what `begin` does where nothing has to be awaited for that; False: something has to."""
         if self._is_open:
             return False
-        if not self._is_streamed:
+        if not self.is_streamed:
             self._on_end()
         return True
 
@@ -80,14 +98,14 @@ class RequestBody:
         message = await self._next()
         if message.get("more_body", False):
             self._first = message
-            self._is_streamed = True
+            self.is_streamed = True
         else:
             self._whole = message.get("body", b"") or self._whole
 
     @property
     def is_empty(self) -> bool:
         """There is nothing in it, so that the request may be sent again."""
-        return not self._is_streamed and not self._whole
+        return not self.is_streamed and not self._whole
 
     def pieces(self) -> AsyncIterator[bytes] | bytes | None:
         """The body for one attempt: None for none, bytes for a whole one, else a stream.
@@ -95,14 +113,14 @@ class RequestBody:
         Raises:
             UpstreamError: CLIENT_GONE or CLIENT_SLOW while the stream is read.
         """
-        return self._stream() if self._is_streamed else self._whole
+        return self._stream() if self.is_streamed else self._whole
 
     def handed_over(self) -> ASGIReceiveCallable:
         """The request's channel as if nothing had been read from it, for an app that takes the request instead.
 
         Only while `is_touched` is False and nobody else reads.
         """
-        if self._is_streamed and self._first is None:
+        if self.is_streamed and self._first is None:
             return self._receive
         first: Any = self._first or {"type": "http.request", "body": self._whole or b"", "more_body": False}
         waiting = [first]

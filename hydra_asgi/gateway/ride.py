@@ -21,22 +21,20 @@ from hydra_asgi.ports import UpstreamResponse
 __all__ = ["Ride", "Terminus"]
 
 
-class Ride:
-    """One request, from the decision on who gets it.
+class Ride(Vigil):
+    """One request, from the decision on who gets it; watches over itself.
 
     Attributes:
         status: the status the client was told; 0 for none.
         began: when it began.
         body: its body; None where it has none.
-        vigil: watches it.
+        minted: a weight key that was made for it; empty where it came with one.
         has_place: it has a place among the requests to its service, which has to be given back.
     """
 
-    # Class attributes instead of slots: what nobody changes costs nothing when one is made.
     status = 0
-    began = 0.0
     body: RequestBody | None = None
-    vigil: Vigil
+    minted = ""
     has_place = True
 
     def __init__(
@@ -48,8 +46,8 @@ class Ride:
         hop: Hop,
         target: bytes,
         key: str,
-        minted: str,
         request_id: str,
+        began: float,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -58,8 +56,8 @@ class Ride:
         self.hop = hop
         self.target = target
         self.key = key
-        self.minted = minted
         self.request_id = request_id
+        self.began = began
 
     def named_scope(self) -> dict[str, Any]:
         """The scope as the complete way has it."""
@@ -92,17 +90,25 @@ class Terminus:
             self._forward.health.failed(ride.hop.instance, record, number, error.kind)
         else:
             record.dropped(number)
-        meant = await ride.vigil.meaning(error)
+        meant = await ride.meaning(error)
         if isinstance(meant, UpstreamError):
             await self._go_on(ride, Begun(meant, ride.began, self._body(ride)))
             return
         self._tell_of_an_end(ride, meant)
         raise meant
 
+    async def turn_back(self, ride: Ride, error: BaseException) -> None:
+        """End before the instance was asked, because the request did not arrive."""
+        if isinstance(error, UpstreamError):
+            await self._go_on(ride, Begun(error, ride.began, self._body(ride)))
+            return
+        self._tell_of_an_end(ride, error)
+        raise error
+
     async def hand_over(self, ride: Ride, response: UpstreamResponse) -> None:
         """Let the forwarder pass on a response that has not arrived as a whole, or look at it."""
-        ride.vigil.end()
-        await self._go_on(ride, Begun(response, ride.began, self._body(ride), ride.vigil.watch))
+        ride.end()
+        await self._go_on(ride, Begun(response, ride.began, self._body(ride), ride.watch))
 
     async def break_off(self, ride: Ride, error: BaseException) -> None:
         """End after the client did not take its answer.
@@ -110,7 +116,7 @@ class Terminus:
         Raises:
             ResponseCutError: it took too long; the server has to break the connection.
         """
-        meant = await ride.vigil.meaning(error)
+        meant = await ride.meaning(error)
         if isinstance(meant, OSError):  # ASGI 2.4: `send` raises it when the client is gone
             meant = UpstreamError(ErrorKind.CLIENT_GONE, str(meant))
         self._tell_of_an_end(ride, meant)

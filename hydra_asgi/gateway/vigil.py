@@ -18,45 +18,47 @@ class Vigil:
 
     While the instance works, a second look begins to wait for the client's leaving. While the client is answered, the
     looks measure how long it takes. Either may cancel the task; `meaning` says afterwards what a cancellation was.
-    Whoever makes one adds it to the lookout when the request's channel is free, and calls `end` at last.
+    It is added to the lookout when the request's channel is free, and `end` is called at last.
 
-    Args:
+    Attributes:
         receive: the request's channel.
         seconds: how long the client may take nothing of its answer; None waits for ever.
         lookout: looks.
         owner: the task that serves the request.
-
-    Attributes:
         watch: waits for the client's leaving; None as long as nobody had to.
         is_answering: the answer is being sent, to its end.
     """
 
     # Class attributes instead of slots: what nobody changes costs nothing when one is made.
+    receive: ASGIReceiveCallable
+    seconds: float | None
+    lookout: Lookout
+    owner: asyncio.Task[Any]
     watch: ClientWatch | None = None
     is_answering = False
     _was_seen = False
     _is_late = False
     _is_over = False
     _since: float | None = None
+    _cancelling = 0
 
-    def __init__(
-        self, receive: ASGIReceiveCallable, seconds: float | None, lookout: Lookout, owner: asyncio.Task[Any]
-    ) -> None:
-        self._receive = receive
-        self._seconds = seconds
-        self._lookout = lookout
-        self._owner = owner
-        self._cancelling = owner.cancelling()
+    def take_up(self, seconds: float | None, lookout: Lookout, owner: asyncio.Task[Any]) -> None:
+        """Be ready to begin; see the attributes."""
+        self.seconds = seconds
+        self.lookout = lookout
+        self.owner = owner
+        if cancelling := owner.cancelling():
+            self._cancelling = cancelling
 
     def begin(self) -> None:
         """Watch from now on, because the request's channel is free."""
         if not self._is_over:
-            self._lookout.add(self)
+            self.lookout.add(self)
 
     def end(self) -> None:
         """Watch no longer."""
         self._is_over = True
-        self._lookout.discard(self)
+        self.lookout.discard(self)
 
     def look(self, now: float) -> None:
         """Be seen by the lookout."""
@@ -65,8 +67,8 @@ class Vigil:
         elif not self._was_seen:
             self._was_seen = True
         elif self.watch is None:
-            self.watch = ClientWatch(self._receive)
-            self.watch.enter(self._owner, self._cancelling)
+            self.watch = ClientWatch(self.receive)
+            self.watch.enter(self.owner, self._cancelling)
             self.watch.begin()
 
     async def meaning(self, error: BaseException) -> BaseException:
@@ -77,14 +79,14 @@ class Vigil:
                 await self.watch.__aexit__(type(error), error, None)
             except Exception as found:
                 return found
-        if self._is_late and self._owner.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
-            detail = f"the client took nothing of its response for {self._seconds:g} s"
+        if self._is_late and self.owner.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+            detail = f"the client took nothing of its response for {self.seconds:g} s"
             return UpstreamError(ErrorKind.CLIENT_SLOW, detail)
         return error
 
     def _measure(self, now: float) -> None:
         if self._since is None:
             self._since = now
-        elif self._seconds is not None and not self._is_late and now - self._since >= self._seconds:
+        elif self.seconds is not None and not self._is_late and now - self._since >= self.seconds:
             self._is_late = True
-            self._owner.cancel()
+            self.owner.cancel()

@@ -23,6 +23,7 @@ from hydra_asgi.core.routing.request_target import is_request_target
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, Attempts, Call
 from hydra_asgi.gateway.client_watch import ClientWatch
+from hydra_asgi.gateway.crossing import Crossing
 from hydra_asgi.gateway.forward import OwnInstance
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.observation import OnRecord, Progress, Reporter
@@ -52,6 +53,7 @@ class WebSocketForwarder:
         deadline: seconds within which the last attempt must have begun to answer.
         max_message: bytes of the largest message taken of a client; a larger one closes both sides with 1009.
         health: what is known about instances; to be shared with whatever else asks them.
+        crossing: what is special to a service in what crosses.
         on_record: gets a record of each WebSocket when it is over, with status 101 where it was open.
         log: gets a line about each WebSocket when it is over; one at WARNING where it could not be opened.
         clock: seconds that only move forward.
@@ -68,6 +70,7 @@ class WebSocketForwarder:
         deadline: float = DEADLINE_SECONDS,
         max_message: int = MAX_MESSAGE_BYTES,
         health: InstanceHealth | None = None,
+        crossing: Crossing | None = None,
         on_record: OnRecord | None = None,
         log: logging.Logger = logging.getLogger("hydra_asgi.access"),  # noqa: B008 -- the same object at each call
         clock: Clock = time.monotonic,
@@ -76,6 +79,7 @@ class WebSocketForwarder:
         self._via = b"1.1 " + pseudonym.encode("latin-1")
         self._trusted = trusted
         self._max_message = max_message
+        self._crossing = Crossing() if crossing is None else crossing
         self._upstream = upstream
         self._attempts = partial(
             Attempts,
@@ -119,7 +123,9 @@ class WebSocketForwarder:
             return
         progress = Progress(group.service, "GET", self._clock())
         try:
-            await self._forward(scope, receive, send, self._call(scope, key, target), group, progress, local)
+            await self._forward(
+                scope, receive, send, self._call(scope, key, target, group.service), group, progress, local
+            )
         except UpstreamError as error:
             progress.fail(error.kind, error.detail)
             if error.kind is not ErrorKind.CLIENT_GONE:
@@ -134,10 +140,11 @@ class WebSocketForwarder:
         for relay in self._relays:
             relay.stop()
 
-    def _call(self, scope: Mapping[str, Any], key: str, target: bytes) -> Call:
+    def _call(self, scope: Mapping[str, Any], key: str, target: bytes, service: str) -> Call:
         """The handshake as a request: a GET without body, which may be sent again."""
         body = RequestBody({"method": "GET", "headers": []}, _no_body, lambda: None)
-        return Call("GET", target, self._headers(scope), (), key, body)
+        fields = self._crossing.request_fields(self._headers(scope), service)
+        return Call("GET", target, fields, (), key, body, proof=self._crossing.proof)
 
     def _headers(self, scope: Mapping[str, Any]) -> Fields:
         client = scope.get("client")

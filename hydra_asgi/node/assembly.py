@@ -30,6 +30,7 @@ from hydra_asgi.node.site_secrets import SiteSecrets
 from hydra_asgi.options import Options
 from hydra_asgi.ports import FragmentSource, Prober, Store, Upstream
 from hydra_asgi.service.declarations import Declarations
+from hydra_asgi.service.gateway_trust import GatewayTrust
 from hydra_asgi.service.mounted_app import MountedApp
 
 __all__ = ["assemble"]
@@ -82,14 +83,24 @@ def assemble(
     """
     observing = Observing() if observing is None else observing
     foundation = Foundation(options, own, declarations, store, upstream, prober or NetworkProber(), observing)
-    # Without a key nothing can announce itself, so there is nobody to wait for.
-    first_load_seconds = 0.0 if is_complete or not options.key else BEAT_SECONDS
+    # Without a key nothing can announce itself here, and without a shared store nowhere else.
+    may_be_announced = bool(options.key) or options.is_shared
+    first_load_seconds = BEAT_SECONDS if may_be_announced and not is_complete else 0.0
     gateway = GatewayRole(foundation, first_load_seconds=first_load_seconds) if options.gateway else None
     local = local_fragments(foundation, lambda: mounted)
     remote = gateway_fragments(foundation) if gateway is None else gateway.fragments()
     source = observing.fragments(FragmentRouter(options.service, local, remote), (options.service, options.version))
     shown = ReplaceableFragments(source, fragments)
-    mounted = MountedApp(lambda: own.app, _composer(foundation, shown), service=options.service, prefix=options.prefix)
+    trust = GatewayTrust(
+        lambda: foundation.secret_of(options.service), service=options.service, trusted=foundation.is_trusted
+    )
+    mounted = MountedApp(
+        lambda: own.app,
+        _composer(foundation, shown),
+        service=options.service,
+        prefix=options.prefix,
+        seen_through=trust.seen_through,
+    )
     control = ControlPlane(
         foundation.guard,
         ready=ready,

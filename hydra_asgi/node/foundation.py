@@ -39,6 +39,7 @@ class Foundation:
         guard: admits the calls of others.
         pseudonym: the node's name in `Via`.
         key: the path key: that of the options, or one that comes from the store.
+        secret: what the site shares: that of the options, or one that comes from the store.
     """
 
     options: Options
@@ -55,6 +56,7 @@ class Foundation:
     guard: Guard = field(init=False)
     pseudonym: str = field(init=False)
     key: str = field(init=False)
+    secret: str = field(init=False)
 
     def __post_init__(self) -> None:
         options = self.options
@@ -70,6 +72,7 @@ class Foundation:
         )
         self.pseudonym = f"hydra-{secrets.token_hex(6)}"
         self.key = options.key
+        self.secret = options.secret
 
     @property
     def lacks_secret(self) -> bool:
@@ -86,6 +89,12 @@ class Foundation:
         self.key = self.options.key or hmac.digest(secret, b"path key", "sha256").hex()[:32]
         self.guard.trust(self.key, text)
         self.signer.use(text)
+        self.secret = text
+
+    def secret_of(self, service: str) -> str:
+        """What gateways and a service prove themselves to each other with; empty for nothing."""
+        own = self.options.service_secrets.get(service)
+        return own[0] if own else self.secret
 
     def is_trusted(self, ip: str) -> bool:
         """Whether the peer at an IP address is a proxy of ours, whose word on its client is believed."""

@@ -2,15 +2,19 @@
 
 import random
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.backends.websockets_upstream import WebsocketsUpstream
 from hydra_asgi.control.address_check import AddressCheck
 from hydra_asgi.control.registration import RegistrationDesk
+from hydra_asgi.control.split_site import SplitSite
 from hydra_asgi.core.directory.directory_state import LocalApp
 from hydra_asgi.core.health.concurrency import Limits
+from hydra_asgi.gateway.crossing import Crossing
 from hydra_asgi.gateway.directory import Directory
 from hydra_asgi.gateway.express import Express
 from hydra_asgi.gateway.forward import Forwarder
@@ -55,12 +59,19 @@ class GatewayRole:
     def __init__(self, foundation: Foundation, *, first_load_seconds: float) -> None:
         self._on = foundation
         self.directory = self._directory(first_load_seconds)
+        self._crossing = Crossing(
+            lambda: self.directory.state,
+            cookies=foundation.options.forward_cookies,
+            secret=foundation.secret_of,
+            gateway=foundation.pseudonym,
+        )
         self.sockets = WebSocketForwarder(
             WebsocketsUpstream(),
             pseudonym=foundation.pseudonym,
             trusted=foundation.is_trusted,
             vouch=self.directory.vouch,
             health=foundation.health,
+            crossing=self._crossing,
             on_record=foundation.observing.tell or None,
         )
 
@@ -80,6 +91,7 @@ class GatewayRole:
             vouch=directory.vouch,
             health=on.health,
             limits=ServiceLimits(limits_of(on.options)),
+            crossing=self._crossing,
             on_record=on.observing.tell or None,
         )
         front = GatewayFront(
@@ -126,6 +138,7 @@ class GatewayRole:
             tell=on.observing.tell,
             on_change=directory.note_change,
             is_listed=self.is_listed,
+            on_lost=SplitSite(time.monotonic) if isinstance(on.store, MemoryStore) else _is_no_news,
         )
 
     def is_listed(self, service: str, ip: str) -> bool:
@@ -152,6 +165,10 @@ class GatewayRole:
         )
         on.observing.follow(directory)
         return directory
+
+
+def _is_no_news(service: str, ip: str, lease: str) -> None:
+    """A shared store that was emptied has lost them all, and its directory is the same for all."""
 
 
 def limits_of(options: Options) -> Limits:

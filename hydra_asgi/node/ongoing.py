@@ -98,11 +98,14 @@ class _Socket:
             return await self._receive()
         except asyncio.CancelledError:
             # As `asyncio.timeout` does: what is left after our own cancellation was meant for the app.
-            if not self._is_stopped or receiver is None or receiver.uncancel():
+            if receiver is None or not self._was_stopped() or receiver.uncancel():
                 raise
             return _STOPPED
         finally:
             self._receiver = None
+
+    def _was_stopped(self) -> bool:
+        return self._is_stopped  # which has changed while `receive` waited
 
     async def send(self, message: Any) -> None:
         if self._is_closed:

@@ -44,13 +44,23 @@ class MountedApp:
         compose: replaces fragment tags.
         service: the app's name on the site; its files are asked for as `/{service}/static/...`.
         prefix: where the app is published; requests below it see it as part of their `root_path`.
+        seen_through: gives the scope with what gateways of the site say about the visitor.
     """
 
-    def __init__(self, app: Callable[[], ASGI3Application], compose: Compose, *, service: str, prefix: str) -> None:
+    def __init__(
+        self,
+        app: Callable[[], ASGI3Application],
+        compose: Compose,
+        *,
+        service: str,
+        prefix: str,
+        seen_through: Callable[[Scope], Scope] = lambda scope: scope,
+    ) -> None:
         self._app = app
         self._compose = compose
         self._service = service
         self._prefix = prefix
+        self._seen_through = seen_through
 
     async def __call__(
         self,
@@ -70,7 +80,7 @@ class MountedApp:
             key: the user's weight key, for the fragments of the page.
             target: the path to serve, below the mount point and still encoded, where it is not the request's own.
         """
-        scope = self._as_mounted(scope, target)
+        scope = self._as_mounted(self._seen_through(scope), target)
         if scope["type"] == "http":
             await self.compose(scope, receive, send, key=key)
         else:

@@ -85,6 +85,7 @@ class Registrar:
         self._revision = ""
         self._announced: ServiceInstance | None = None
         self._is_java = False
+        self._is_stale = False
 
     @property
     def state(self) -> Membership:
@@ -153,8 +154,10 @@ class Registrar:
     async def _beat_until_lost(self) -> None:
         """Beat until something says that we have to register: a failure, a change, or a Java gateway's turn."""
         registered_at = self._clock()
+        self._is_stale = False
         while True:
-            await self._sleep(BEAT_SECONDS)
+            # A beat that did not reach the store is made up for before others take us for silent.
+            await self._sleep(RETRY_SECONDS if self._is_stale else BEAT_SECONDS)
             has_changed = self._instance() != self._announced
             is_due = self._is_java and self._clock() - registered_at >= JAVA_SECONDS
             if has_changed or is_due:
@@ -174,15 +177,15 @@ class Registrar:
             return f"{self._gateway.address} answered {reply.reason}"
         beat = parse_beat(reply.body)
         self._take(beat.overview)
-        if beat.is_stale:
-            await self._find_a_way_to_the_store()
+        self._is_stale = beat.is_stale and not await self._finds_a_way_to_the_store()
         return ""
 
-    async def _find_a_way_to_the_store(self) -> None:
+    async def _finds_a_way_to_the_store(self) -> bool:
         """Our gateway cannot renew the lease where others see it; another one may. None can: all is as it was."""
         for at in (*range(self._at + 1, len(self._gateways)), *range(self._at)):
             if await self._is_renewed_at(at):
-                return
+                return True
+        return False
 
     async def _is_renewed_at(self, at: int) -> bool:
         gateway, before = self._gateways[at], self._at

@@ -14,9 +14,12 @@ from hydra_asgi.wire.announcement import LIBRARY, PROTOCOL
 from hydra_asgi.wire.overview import OverviewError, overview_value, parse_overview
 from hydra_asgi.wire.strict_json import NotJsonError, dump_json, read_json
 
-__all__ = ["MAX_ANSWER", "Answer", "Beat", "beat_json", "parse_answer", "parse_beat", "registration_answer_json"]
+__all__ = ["MAX_ANSWER", "Answer", "AnswerWriter", "Beat", "parse_answer", "parse_beat"]
 
 MAX_ANSWER = 262_144
+
+TOKEN_ROOM = 32
+"""Bytes for the token and what is around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +50,48 @@ class Answer:
     overview: Overview | None = None
 
 
-def registration_answer_json(token: int, overview: Overview) -> bytes:
-    """The answer to a registration, at most `MAX_ANSWER` bytes.
+class AnswerWriter:
+    """Writes answers. The JSON of an overview is made once, however many services are told about it.
 
-    Args:
-        token: the caller's instance's name inside URLs.
-        overview: the directory as we see it.
+    When a site starts, or after a change, every service is told the same: a thousand times some milliseconds else.
     """
-    shapes: tuple[Callable[[], tuple[list[object], object]], ...] = (
-        lambda: ([*map(_java_service, overview.services)], overview_value(overview)),
-        lambda: ([], overview_value(overview)),
-    )
-    for shape in shapes:
-        body = _answer(token, *shape())
-        if len(body) <= MAX_ANSWER:
-            return body
-    return _answer(token, [], None)
 
+    def __init__(self) -> None:
+        self._overview: Overview | None = None
+        self._registration = self._beat = b""
 
-def beat_json(overview: Overview, known: str, *, is_stale: bool = False) -> bytes:
-    """The answer to a beat of one of our own nodes: `true`, or the overview when theirs is another.
+    def registration(self, token: int, overview: Overview) -> bytes:
+        """The answer to a registration, at most `MAX_ANSWER` bytes.
 
-    Args:
-        overview: the directory as we see it.
-        known: the revision the node says it has.
-        is_stale: the store is away, so the lease was not renewed there.
-    """
-    ours: dict[str, object] = {} if known == overview.revision else {"overview": overview_value(overview)}
-    if is_stale:
-        ours["stale"] = True
-    return dump_json({"hydraAsgi": {"protocol": PROTOCOL, **ours}}) if ours else b"true"
+        Args:
+            token: the caller's instance's name inside URLs.
+            overview: the directory as we see it.
+        """
+        self._turn_to(overview)
+        if not self._registration:
+            self._registration = _registration_start(overview)
+        return b'%b,"token":%d}}' % (self._registration, token)
+
+    def beat(self, overview: Overview, known: str, *, is_stale: bool = False) -> bytes:
+        """The answer to a beat of one of our own nodes: `true`, or the overview when theirs is another.
+
+        Args:
+            overview: the directory as we see it.
+            known: the revision the node says it has.
+            is_stale: the store is away, so the lease was not renewed there.
+        """
+        if known == overview.revision:
+            return dump_json({"hydraAsgi": {"protocol": PROTOCOL, "stale": True}}) if is_stale else b"true"
+        self._turn_to(overview)
+        if not self._beat:
+            told = {"hydraAsgi": {"protocol": PROTOCOL, "overview": overview_value(overview)}}
+            self._beat = dump_json(told).removesuffix(b"}}")
+        return self._beat + (b',"stale":true}}' if is_stale else b"}}")
+
+    def _turn_to(self, overview: Overview) -> None:
+        # Identity, not equality: a directory keeps its overview until it has another one.
+        if overview is not self._overview:
+            self._overview, self._registration, self._beat = overview, b"", b""
 
 
 def parse_answer(body: bytes) -> Answer:
@@ -113,10 +128,25 @@ def _overview(ours: dict[str, object]) -> Overview | None:
         return None
 
 
-def _answer(token: int, services: list[object], overview: object) -> bytes:
-    ours = {"protocol": PROTOCOL, "library": LIBRARY, "token": token, "overview": overview}
+def _registration_start(overview: Overview) -> bytes:
+    """The answer to a registration up to the token, which comes last."""
+    told = overview_value(overview)
+    shapes: tuple[tuple[Callable[[], list[object]], object], ...] = (
+        (lambda: [*map(_java_service, overview.services)], told),
+        (list, told),
+    )
+    for services, value in shapes:
+        start = _answer_start(services(), value)
+        if len(start) <= MAX_ANSWER - TOKEN_ROOM:
+            return start
+    return _answer_start([], None)
+
+
+def _answer_start(services: list[object], overview: object) -> bytes:
+    ours = {"protocol": PROTOCOL, "library": LIBRARY, "overview": overview}
     # `roleMappings` must be an object and `publicKey` may be null: then Java skips its key handling.
-    return dump_json({"publicKey": None, "services": services, "roleMappings": {}, "hydraAsgi": ours})
+    answer = {"publicKey": None, "services": services, "roleMappings": {}, "hydraAsgi": ours}
+    return dump_json(answer).removesuffix(b"}}")
 
 
 def _java_service(service: ServiceView) -> dict[str, object]:

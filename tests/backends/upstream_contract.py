@@ -255,6 +255,28 @@ class UpstreamContract:
                 await anext(body)
         assert failed.value.kind is ErrorKind.RESET
 
+    async def test_events_may_be_far_apart(self) -> None:
+        """A stream of events is not cut for its silence, which any other body is."""
+        read = asyncio.Event()
+
+        async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await read_head(reader)
+            kind = b"Content-Type: text/event-stream; charset=utf-8\r\n"
+            writer.write(b"HTTP/1.1 200 OK\r\n" + kind + b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+            await read.wait()
+            await asyncio.sleep(0.5)  # more than `QUICK` allows
+            writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+
+        async with (
+            raw_server(handler) as server,
+            self.opened() as upstream,
+            await upstream.send(asking(server, timeouts=QUICK)) as response,
+        ):
+            body = response.body()
+            assert await anext(body) == b"one"
+            read.set()
+            assert [piece async for piece in body] == [b"two"]
+
     async def test_a_head_that_drips_is_a_first_byte_timeout(self) -> None:
         """One byte now and then does not buy a slow head more time."""
 

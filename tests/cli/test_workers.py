@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def gateway(tmp_path: Path, port: int, *options: str, workers: int = 2) -> Proce
     store = f"sqlite:///{tmp_path}/site.db"
     arguments = ["gateway", "--port", str(port), "--workers", str(workers), "--store", store, *options]
     environment = {"HYDRA_KEY": KEY, "HYDRA_SECRET": SECRET}
-    return Process([sys.executable, "-m", "hydra_asgi", *arguments], tmp_path / "log", port=port, env=environment)
+    return Process([sys.executable, "-m", "hydra_asgi", *arguments], tmp_path / "log", env=environment)
 
 
 def workers_of(parent: int) -> list[int]:
@@ -50,6 +51,16 @@ def workers_of(parent: int) -> list[int]:
 
 def is_ready(port: int) -> bool:
     return get(port, "/h/ready").status == 200
+
+
+def wait_for_all(command: Process, workers: int = 2) -> None:
+    """Wait until every worker serves; each of them imports everything anew, on a machine that is busy."""
+
+    def all_serve() -> bool:
+        command.check_alive()
+        return command.output.count(STARTED) == workers
+
+    wait_until(all_serve, lambda: f"{workers} workers serve\n{command.output}", 60)
 
 
 def register(gateway_port: int, port: int) -> int:
@@ -73,7 +84,8 @@ def test_what_registers_with_one_worker_is_known_to_all(tmp_path: Path) -> None:
     (tmp_path / "orders").write_text("orders")
     service = [sys.executable, "-m", "http.server", str(service_port), "--bind", "127.0.0.1", "-d", str(tmp_path)]
     with Process(service, tmp_path / "service", port=service_port), gateway(tmp_path, port) as command:
-        wait_until(lambda: is_ready(port) and len(workers_of(command.pid)) == 2, lambda: command.output)
+        wait_for_all(command)
+        wait_until(lambda: is_ready(port), lambda: command.output)
         assert register(port, service_port) == 200, command.output
         # A new connection each time, so that both workers are asked.
         wait_until(
@@ -81,28 +93,15 @@ def test_what_registers_with_one_worker_is_known_to_all(tmp_path: Path) -> None:
             lambda: f"each worker forwards to the service\n{command.output}",
         )
         children = workers_of(command.pid)
-        assert command.terminate() == 0, command.output
+        assert command.terminate(30) == 0, command.output
         assert not any(Path(f"/proc/{child}").exists() for child in children)
-
-
-def test_a_worker_that_was_killed_is_replaced(tmp_path: Path) -> None:
-    """The others serve meanwhile; Ctrl-C ends all of them."""
-    port = free_port()
-    with gateway(tmp_path, port) as command:
-        wait_until(lambda: is_ready(port) and len(workers_of(command.pid)) == 2, lambda: command.output)
-        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
-        before = workers_of(command.pid)
-        os.kill(before[0], signal.SIGKILL)
-        wait_until(lambda: len(workers_of(command.pid)) == 2 and before[0] not in workers_of(command.pid), "a new one")
-        assert "another one is started" in command.error_output
-        assert command.interrupt() == 0, command.error_output
 
 
 def test_workers_end_with_their_parent(tmp_path: Path) -> None:
     """When the command is killed, nobody is left behind."""
     port = free_port()
     with gateway(tmp_path, port) as command:
-        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
+        wait_for_all(command)
         children = workers_of(command.pid)
         assert len(children) == 2
         os.kill(command.pid, signal.SIGKILL)
@@ -122,16 +121,76 @@ def test_a_worker_that_cannot_start(capfd: pytest.CaptureFixture[str], caplog: p
     assert "ended with 2 before it served" in caplog.text
 
 
+def test_the_parent(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts another worker in the place of one that has ended, hands SIGHUP on, and ends all on SIGTERM."""
+    monkeypatch.setattr("hydra_asgi.cli.workers.AGAIN_SECONDS", 0.0)
+    config = tmp_path / "site.toml"
+    config.write_text(f'[gateway]\nstore = "sqlite:///{tmp_path}/site.db"\n')
+    serving = Serving(
+        host="127.0.0.1", port=free_port(), control=None, access_log=False, log_level="info",
+        grace=1.0, limit_concurrency=None, limit_body=None, limit_message=1_000,
+    )  # fmt: skip
+    errors: list[BaseException] = []
+
+    def act() -> None:
+        try:
+            wait_until(lambda: is_ready(serving.port), "it serves", 60)
+            (first,) = workers_of(os.getpid())
+            os.kill(first, signal.SIGKILL)
+            wait_until(lambda: workers_of(os.getpid()) not in ([], [first]) and is_ready(serving.port), "again", 60)
+            os.kill(os.getpid(), signal.SIGHUP)
+            wait_until(lambda: is_ready(serving.port), "still")
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    assert serve_in_workers(1, Recipe(str(config), None, None, None), serving) == 0
+    thread.join()
+    assert not errors, errors
+    assert "another one is started" in caplog.text
+    assert not workers_of(os.getpid())
+
+
+def test_a_stuck_worker_is_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that does not end in time is killed, so that the command always ends."""
+    monkeypatch.setattr("hydra_asgi.cli.workers.KILL_SECONDS", 0.3)
+    serving = Serving(
+        host="127.0.0.1", port=free_port(), control=None, access_log=False, log_level="warning",
+        grace=0.0, limit_concurrency=None, limit_body=None, limit_message=1_000,
+    )  # fmt: skip
+
+    def act() -> None:
+        try:
+            wait_until(lambda: is_ready(serving.port), "it serves", 60)
+            (worker,) = workers_of(os.getpid())
+            os.kill(worker, signal.SIGSTOP)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    store = f"sqlite:///{tmp_path}/site.db"
+    assert serve_in_workers(1, Recipe(None, store, None, None), serving) == 0
+    thread.join()
+    assert "did not end in time and is killed" in caplog.text
+
+
 def test_reload(tmp_path: Path) -> None:
-    """SIGHUP reaches every worker, and each reads the site file anew."""
+    """SIGHUP reaches every worker, and each reads the site file anew; Ctrl-C ends all of them."""
     config = tmp_path / "site.toml"
     config.write_text("")
     port = free_port()
     with gateway(tmp_path, port, "--config", str(config)) as command:
-        wait_until(lambda: command.error_output.count(STARTED) == 2, lambda: command.error_output)
+        wait_for_all(command)
         config.write_text('[[instances]]\nservice = "old"\nurl = "http://127.0.0.1:1"\nroutes = ["/old"]\n')
         command.signal(signal.SIGHUP)
         wait_until(lambda: command.error_output.count("is taken over: 1 instances") == 2, lambda: command.error_output)
+        assert command.interrupt(30) == 0, command.output
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])

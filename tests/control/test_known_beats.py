@@ -39,3 +39,14 @@ def test_whoever_is_listed_is_known() -> None:
     assert not rig.beats.is_known("old", "10.0.0.2")
     rig.listed.clear()
     assert rig.beats.is_known("old", "10.0.0.1")
+
+
+def test_whom_the_store_has_lost() -> None:
+    """Whoever was known here and is unknown to the store is told about; a stranger is not."""
+    lost: list[tuple[str, str, str]] = []
+    beats = KnownBeats(lambda: 0.0, on_lost=lambda *who: lost.append(who))
+    beats.forget("one", "10.0.0.2", "lease")
+    beats.note("one", "10.0.0.2", "lease")
+    for _ in range(2):
+        beats.forget("one", "10.0.0.2", "lease")
+    assert lost == [("one", "10.0.0.2", "lease")]

@@ -1,5 +1,6 @@
 """The registration desk."""
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -535,3 +536,48 @@ async def test_what_services_do_is_told() -> None:
         RegistrationRecord("drain", service, None, "", 200),
         RegistrationRecord("leave", service, None, "", 200),
     ]
+
+
+async def test_registrations_wait_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many are dealt with at once; the others have their turn after them."""
+    monkeypatch.setattr("hydra_asgi.control.registration.AT_ONCE", 2)
+    monkeypatch.setattr("hydra_asgi.control.registration.LINE_SECONDS", 60.0)
+    gateway = Gateway()
+    now, most = 0, 0
+
+    async def count(host: str, port: int) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+
+    monkeypatch.setattr(gateway.prober, "why_unreachable", count)
+    nodes = [Node(gateway, lease=f"lease-of-24-characters-{number}") for number in range(7)]
+    answers = await asyncio.gather(*(node.register() for node in nodes))
+    assert [answer.status for answer in answers] == [200] * 7
+    assert most == 2
+
+
+async def test_a_line_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who would wait for longer than a service waits is told to come again, and nobody's turn is lost by that."""
+    monkeypatch.setattr("hydra_asgi.control.registration.AT_ONCE", 1)
+    monkeypatch.setattr("hydra_asgi.control.registration.LINE_SECONDS", 0.02)
+    gateway = Gateway(seconds=60.0)
+    is_probed, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(host: str, port: int) -> None:
+        is_probed.set()
+        await goes_on.wait()
+
+    monkeypatch.setattr(gateway.prober, "why_unreachable", slow)
+    first, second = (Node(gateway, lease=f"lease-of-24-characters-{number}") for number in range(2))
+    async with asyncio.TaskGroup() as tasks:
+        registering = tasks.create_task(first.register())
+        await is_probed.wait()
+        sent_away = await second.register()
+        goes_on.set()
+    assert registering.result().status == 200
+    assert sent_away.status == 503
+    assert "too many services register at once" in reason(sent_away)
+    assert (await second.register()).status == 200

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tests.e2e.client import get
 from tests.e2e.processes import Process, free_port, wait_until
 
-__all__ = ["Gateway", "Gauge", "sized", "service"]
+__all__ = ["Gateway", "Gauge", "service", "sized", "tell"]
 
 T = TypeVar("T")
 
@@ -21,6 +21,11 @@ T = TypeVar("T")
 def sized(part: T, whole: T) -> T:
     """How much a test does: `part` of it, or the `whole` where that is asked for."""
     return whole if os.environ.get("ENDURANCE") == "full" else part
+
+
+def tell(measured: str) -> None:
+    """Say what was measured; pytest shows it with `-rP`, and when the test fails."""
+    print(measured)  # noqa: T201 -- that is how pytest gets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class Gateway(Process):
         self.serves = free_port()
         told = " ".join(f"{service}={url}" for service, url in instances)
         command = uvicorn("tests.e2e.endurance_gateway:app", self.serves)
-        super().__init__(command, folder / "gateway.log", port=self.serves, env={"INSTANCES": told})
+        env = {"INSTANCES": told, "PORT": str(self.serves)}
+        super().__init__(command, folder / f"gateway-{self.serves}.log", port=self.serves, env=env)
 
     @property
     def gauge(self) -> Gauge:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.client import get
-from tests.e2e.endurance import Gateway, service, sized
+from tests.e2e.endurance import Gateway, Gauge, service, sized, tell
 from tests.e2e.processes import all_of, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -60,7 +60,7 @@ def test_large_bodies(tmp_path: Path) -> None:
                 assert more, answer
                 answer += more
         up = gateway.gauge
-        print(f"grew by {(down.peak - before.memory) / MIB:.1f} MiB down, {(up.peak - before.memory) / MIB:.1f} in all")
+        tell(f"grew by {(down.peak - before.memory) / MIB:.1f} MiB down, {(up.peak - before.memory) / MIB:.1f} in all")
         assert up.peak - before.memory <= 32 * MIB
 
 
@@ -79,15 +79,15 @@ def test_readers_that_stall(tmp_path: Path) -> None:
         seen = [gateway.gauge]
         wait_until(lambda: seen.append(gateway.gauge) or is_flat(seen[-5:]), "its memory grows no more", 60)
         growth = (seen[-1].peak - before.memory) / count
-        print(f"{growth / MIB:.2f} MiB for each of {count} readers")
+        tell(f"{growth / MIB:.2f} MiB for each of {count} readers")
         assert growth <= 8 * MIB
         assert get(gateway.serves, "/files/page").status == 200
         open_sockets.close()
         gateway.calm(before)
 
 
-def is_flat(seen: list[object]) -> bool:
-    memory = [one.memory for one in seen]  # type: ignore[attr-defined] -- of gauges
+def is_flat(seen: list[Gauge]) -> bool:
+    memory = [one.memory for one in seen]
     return len(seen) == 5 and max(memory) - min(memory) < MIB
 
 
@@ -157,7 +157,7 @@ def test_answers_that_break_off(tmp_path: Path) -> None:
                 assert is_refused or not is_whole
                 cut, refused = cut + (not is_refused), refused + is_refused
             gateway.calm(before)
-    print(f"of {count} answers {cut} were cut visibly and {refused} refused with 502")
+    tell(f"of {count} answers {cut} were cut visibly and {refused} refused with 502")
     assert cut > count // 2
 
 

@@ -126,7 +126,7 @@ def test_a_node_that_knows_its_former_life_starts_no_longer_than_the_first_beats
 
 
 def test_a_store_that_takes_no_changes(clock: Hand, caplog: pytest.LogCaptureFixture) -> None:
-    """A store that answers and keeps nothing is in trouble until it keeps something, or nobody has tried for a while."""
+    """A store that answers but keeps nothing is in trouble until it keeps something, or nobody tries for a while."""
     told: list[str] = []
     health = DirectoryHealth(clock, 0, lambda: told.append(health.now.status))
     health.start()

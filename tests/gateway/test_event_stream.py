@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.httpx_upstream import HttpxUpstream
+from hydra_asgi.core.health.concurrency import Limits
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.limits import ServiceLimits
 from hydra_asgi.ports import Timeouts
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
 from tests.exchange import exchange
@@ -175,3 +177,20 @@ async def test_a_client_that_leaves_ends_the_stream(server: str, after: int, eve
         writer.close()
         await newsroom.is_left.wait()
         await eventually(lambda: service.open == 0)
+
+
+async def test_a_stream_keeps_no_place_of_its_service(eventually: Eventually) -> None:
+    """While a stream is open, its service has all of its places for work that ends."""
+    gate, limits = asyncio.Event(), ServiceLimits(Limits(total=4, service=1))
+    upstream = FakeUpstream(lambda request: FakeResponse(200, [event(0), gate.wait()], content_type=STREAM))
+    seen: list[Any] = []
+    app = forwarding(upstream, Address("http", "10.0.0.1", 80), limits=limits)
+    streams = [asyncio.create_task(exchange(app, on_send=seen.append)) for _ in range(2)]
+    await eventually(lambda: len([message for message in seen if message.get("body")]) == 2)
+    assert limits.taken("news") == 0
+    gate.set()
+    await asyncio.gather(*streams)
+    assert limits.taken("news") == 0
+    assert [limits.take("news"), limits.take("news"), *(limits.take(other) for other in "abc")] == [
+        True, False, True, True, True,
+    ]  # fmt: skip

@@ -149,10 +149,12 @@ class Gateway:
 
 async def told(request: UpstreamRequest) -> tuple[Any, ...]:
     """What an instance was told."""
-    body = request.body
-    if body is not None and not isinstance(body, bytes):
+    body, length = request.body, request.length
+    if isinstance(body, bytes):
+        length = len(body)  # whoever sends it takes that, whatever was declared
+    elif body is not None:
         body = b"".join([piece async for piece in body])
-    return request.address, request.method, request.target, request.headers, body, request.length, request.timeouts
+    return request.address, request.method, request.target, request.headers, body, length, request.timeouts
 
 
 def said(answer: Exchange) -> tuple[Any, ...]:
@@ -369,11 +371,10 @@ async def test_a_new_state_changes_the_way() -> None:
 async def test_what_is_remembered_is_bounded() -> None:
     """Any number of paths and hosts can be asked for; the memory for them does not grow with it."""
     gateway = Gateway()
-    ways: Any = gateway.app._ways
     for number in range(MAX_REMEMBERED + 2):
         await gateway.get(f"/orders/{number}", headers=[(b"host", b"h%d.test" % number)])
-    assert len(ways._ways) <= MAX_REMEMBERED
-    assert len(ways._peers) <= MAX_REMEMBERED
+    assert len(gateway.app._ways) <= MAX_REMEMBERED
+    assert len(gateway.app._peers) <= MAX_REMEMBERED
     assert gateway.completed == []
 
 
@@ -535,11 +536,13 @@ async def test_a_fault_of_the_upstream_is_no_answer() -> None:
     assert gateway.is_settled
 
 
-async def test_a_client_that_leaves_during_its_upload() -> None:
+@pytest.mark.parametrize("sent", [0, 1])
+async def test_a_client_that_leaves_during_its_upload(sent: int) -> None:
     """Nobody else is asked, and nobody is told."""
+    messages = [{"type": "http.request", "body": b"1", "more_body": True}] * sent
 
     async def receive() -> Any:
-        return {"type": "http.disconnect"}
+        return messages.pop() if messages else {"type": "http.disconnect"}
 
     async def read(request: UpstreamRequest) -> FakeResponse:
         await told(request)
@@ -561,3 +564,75 @@ async def test_an_answer_before_the_end_of_the_upload() -> None:
     answer = await gateway.get(method="POST", headers=[HOST, (b"content-length", b"5")], body=[b"1", b"2345"])
     assert answer.status == 413
     assert gateway.is_settled
+
+
+async def test_a_client_that_stops_before_its_upload() -> None:
+    """It is told so, and the instance is not asked."""
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    messages: list[Any] = []
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    gateway = Gateway(timeouts=Timeouts(idle=0.05))
+    await gateway.app(http_scope("/orders", method="POST", headers=[HOST, (b"content-length", b"5")]), receive, send)
+    assert messages[0]["status"] == 408
+    assert gateway.sent == []
+    assert gateway.is_settled
+
+
+async def test_ended_from_outside_before_the_upload(eventually: Eventually) -> None:
+    """Everything is given back there, too."""
+    gateway = Gateway()
+    waits = asyncio.Event()
+
+    async def receive() -> Any:
+        waits.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    scope = http_scope("/orders", method="POST", headers=[HOST, (b"content-length", b"5")])
+    task = asyncio.create_task(gateway.app(scope, receive, send))
+    await asyncio.wait_for(waits.wait(), 5)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    assert [record.status for record in gateway.records] == [499]
+    assert gateway.is_settled
+
+
+async def test_an_upload_that_has_arrived_is_sent_as_a_whole() -> None:
+    """And again, where nobody has seen it; what is not as long as it was declared is not made to look so."""
+    refused = UpstreamError(ErrorKind.CONNECT_REFUSED, "nobody listens")
+    bodies: list[Any] = []
+
+    async def note(request: UpstreamRequest) -> FakeResponse:
+        bodies.append(request.body)
+        if len(bodies) == 1:
+            raise refused
+        return whole()
+
+    gateway = Gateway(note, instances=[ONE, TWO])
+    headers = [HOST, (b"content-length", b"5")]
+    assert (await gateway.get(method="POST", headers=headers, body=b"12345")).status == 200
+    assert bodies == [b"12345", b"12345"]
+    await gateway.get(method="POST", headers=headers, body=b"123")
+    assert not isinstance(bodies[-1], bytes)
+    await gateway.get(method="POST", headers=headers, body=[b"12", b"345"])
+    assert not isinstance(bodies[-1], bytes)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_a_proxy_of_ours_has_said_stays(trusted: bool) -> None:
+    """Words about the first hop are said once; nobody else is believed."""
+    gateway = Gateway(trusted=trusted)
+    await gateway.get(headers=[HOST, (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"1.2.3.4")])
+    told_of = [value for name, value in gateway.sent[0].headers if name == b"x-forwarded-proto"]
+    assert told_of == [b"https" if trusted else b"http"]
+    assert gateway.completed == []

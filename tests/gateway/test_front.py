@@ -322,3 +322,32 @@ async def test_no_cookie_on_what_shared_caches_may_keep(headers: list[tuple[byte
     answer = await rig.get()
     assert (answer.header(b"set-cookie") is not None) is is_set
     assert answer.headers[: len(headers)] == headers
+
+
+async def test_a_key_that_a_handshake_minted_is_kept() -> None:
+    """A browser whose first request is a WebSocket gets its cookie with the acceptance, or with the refusal."""
+    rig = Rig(ORDERS, NEWER)
+
+    async def accept(scope: Any, receive: Any, send: Any, **given: Any) -> None:
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": [(b"etag", b"x")]})
+        await send({"type": "websocket.close", "code": 1000})
+
+    rig._serve = accept  # type: ignore[method-assign]
+    rig.front._serve = accept
+    accepted, closed = await rig.socket()
+    assert accepted["headers"][0] == (b"etag", b"x")
+    assert accepted["headers"][1][1].startswith(b"hydra-key=" + KEY.encode())
+    assert "headers" not in closed
+
+
+@pytest.mark.parametrize(
+    ("value", "is_ours"), [(b"1000000001", True), (b"1000000002", False), (b"x", False), (b"10000000010", False)]
+)
+async def test_a_node_before_us_has_chosen(value: bytes, is_ours: bool) -> None:
+    """A request that was sent to this very instance is served by it, if the app owns the route."""
+    other = ServiceInstance("shop", Address("http", "shop-2", 80), 2, routes=SHOP.routes, token=1_000_000_009, order=9)
+    rig = Rig(other)
+    keys = [b"%020d" % number for number in range(20)]
+    for key in keys:
+        await rig.get(headers=[HOST, (b"hydra-key", key), (b"hydra-path", value)])
+    assert (len(rig.served) == len(keys)) is is_ours

@@ -159,3 +159,26 @@ async def test_a_free_place_is_taken_without_waiting() -> None:
     assert not limits.take("orders")
     limits.leave("orders")
     assert limits.taken("orders") == 0
+
+
+async def test_a_request_that_lasts_makes_room() -> None:
+    """Its place goes to whoever waits; when it ends, nothing is given back twice."""
+    some = limits()
+    await some.enter("a")
+    waiting = asyncio.create_task(some.enter("a"))
+    await asyncio.sleep(0)
+    assert some.settle("a")
+    await waiting
+    assert some.taken("a") == 1
+    some.end_lasting()
+    some.leave("a")
+    assert some.taken("a") == 0
+
+
+async def test_too_many_requests_that_last_keep_their_places() -> None:
+    """Half of all places may be theirs."""
+    some = ServiceLimits(Limits(total=2, service=2))
+    await some.enter("a")
+    await some.enter("a")
+    assert [some.settle("a"), some.settle("a")] == [True, False]
+    assert some.taken("a") == 1

@@ -184,6 +184,11 @@ async def test_no_gateway_reaches_the_store() -> None:
         assert rig.world.status == "registered"
         assert rig.world.registrar.state.peer == "http://a:1"
         assert rig.world.registrar.state.last_error == ""
+        # A beat that was lost is made up for within the five seconds after which others take a node for silent.
+        assert rig.world.clock.naps == [3.0] + [1.0] * 30
+        rig.first.store.is_away = False
+        await rig.world.clock.tick(2)
+        assert rig.world.clock.naps[-2:] == [3.0, 3.0]
 
 
 @pytest.mark.parametrize("refusal", [answering(403), answering(500), None])

@@ -9,11 +9,10 @@ from hydra_asgi.core.directory.overview import MenuEntry, Overview, ServiceView
 from hydra_asgi.wire.answer import (
     MAX_ANSWER,
     Answer,
+    AnswerWriter,
     Beat,
-    beat_json,
     parse_answer,
     parse_beat,
-    registration_answer_json,
 )
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "medusa-0.9.5"
@@ -34,12 +33,12 @@ def overview_of(services: int, routes: int) -> Overview:
 
 def test_round_trip() -> None:
     """Our service side reads back the token and the overview."""
-    assert parse_answer(registration_answer_json(1234567890, OVERVIEW)) == Answer(True, 1234567890, OVERVIEW)
+    assert parse_answer(AnswerWriter().registration(1234567890, OVERVIEW)) == Answer(True, 1234567890, OVERVIEW)
 
 
 def test_java_reads_it() -> None:
     """Java finds an object with `publicKey`, `services` and a `roleMappings` that is an object, and no resources."""
-    value = json.loads(registration_answer_json(1234567890, OVERVIEW))
+    value = json.loads(AnswerWriter().registration(1234567890, OVERVIEW))
     assert value["publicKey"] is None
     assert value["roleMappings"] == {}
     (service,) = value["services"]
@@ -57,7 +56,7 @@ def test_java_reads_it() -> None:
 )
 def test_never_too_large(services: int, routes: int, has_services: bool, has_overview: bool) -> None:
     """An answer stays within what Java reads: the list of services goes first, then the overview."""
-    body = registration_answer_json(1234567890, overview_of(services, routes))
+    body = AnswerWriter().registration(1234567890, overview_of(services, routes))
     assert len(body) <= MAX_ANSWER
     value = json.loads(body)
     assert bool(value["services"]) is has_services
@@ -87,12 +86,40 @@ def test_a_wrong_overview_does_not_undo_a_registration() -> None:
 
 def test_beats_bring_the_overview_when_it_is_another() -> None:
     """A node that is up to date is told `true`, any other gets the overview."""
-    assert beat_json(OVERVIEW, "e.7") == b"true"
+    assert AnswerWriter().beat(OVERVIEW, "e.7") == b"true"
     assert parse_beat(b"true") == Beat()
-    assert parse_beat(beat_json(OVERVIEW, "e.6")) == Beat(OVERVIEW)
+    assert parse_beat(AnswerWriter().beat(OVERVIEW, "e.6")) == Beat(OVERVIEW)
 
 
 def test_a_beat_that_did_not_reach_the_store() -> None:
     """A gateway says when it could not renew the lease, so that the node can look for another way."""
-    assert parse_beat(beat_json(OVERVIEW, "e.7", is_stale=True)) == Beat(None, is_stale=True)
-    assert parse_beat(beat_json(OVERVIEW, "e.6", is_stale=True)) == Beat(OVERVIEW, is_stale=True)
+    assert parse_beat(AnswerWriter().beat(OVERVIEW, "e.7", is_stale=True)) == Beat(None, is_stale=True)
+    assert parse_beat(AnswerWriter().beat(OVERVIEW, "e.6", is_stale=True)) == Beat(OVERVIEW, is_stale=True)
+
+
+def test_a_writer_follows_the_overview() -> None:
+    """What is told is the overview of this call, with this call's token, whatever was told before."""
+    writer = AnswerWriter()
+    other = overview_of(2, 2)
+    for overview in (OVERVIEW, OVERVIEW, other, OVERVIEW):
+        for token in (1234567890, 2147483647):
+            assert parse_answer(writer.registration(token, overview)) == Answer(True, token, overview)
+        assert parse_beat(writer.beat(overview, "")) == Beat(overview)
+        assert parse_beat(writer.beat(overview, "", is_stale=True)) == Beat(overview, is_stale=True)
+        assert writer.beat(overview, overview.revision) == b"true"
+
+
+def test_an_overview_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many services are told about it."""
+    written: list[Overview] = []
+
+    def count(overview: Overview) -> dict[str, object]:
+        written.append(overview)
+        return {"revision": overview.revision}
+
+    monkeypatch.setattr("hydra_asgi.wire.answer.overview_value", count)
+    writer = AnswerWriter()
+    for token in range(1_000_000_000, 1_000_000_100):
+        writer.registration(token, OVERVIEW)
+        writer.beat(OVERVIEW, "")
+    assert len(written) == 2

@@ -16,8 +16,12 @@ from hydra_asgi.ports import UpstreamRequest
 __all__ = ["Shape", "expects_continue", "is_repeatable", "write_head"]
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++")
-_IN_TARGETS: Final = bytes(range(0x21, 0x7F))
-_IN_LINES: Final = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_NO_TARGET: Final = bytes([0x20 < byte < 0x7F for byte in range(256)])
+"""Turns what may not stand in a target into NUL (RFC 9112 section 3.2)."""
+
+_CONTROLS: Final = bytes([byte == 0x09 or 0x20 <= byte != 0x7F for byte in range(256)])
+"""Turns what may not stand in a line into NUL (RFC 9110 section 5.5), line ends included."""
+
 _USUAL_METHODS: Final = {
     method: method.encode() for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
@@ -36,14 +40,14 @@ class Shape(NamedTuple):
 
     Attributes:
         template: takes the method, the target, the values, and the framing field as a line.
-        breaks: the line ends of a head without a framing field.
+        lines: of a head without a framing field, its empty line included.
         problem: why these names cannot be sent; empty when they can.
         expectations: which values are those of an `expect`.
         asks_upgrade: a 101 is a legal answer (RFC 9110 section 7.8).
     """
 
     template: bytes
-    breaks: bytes
+    lines: int
     problem: str
     expectations: tuple[int, ...]
     asks_upgrade: bool
@@ -61,11 +65,13 @@ def write_head(request: UpstreamRequest) -> tuple[bytes, Shape]:
     target = request.target
     framing = b"" if request.body is None else _framing(request)
     head = shape.template % (method, target, *values, framing)
-    breaks = head.translate(None, _IN_LINES)
+    lines = shape.lines + 1 if framing else shape.lines
     if (
         shape.problem
-        or breaks != (shape.breaks + b"\r\n" if framing else shape.breaks)
-        or target.translate(None, _IN_TARGETS)
+        # Each line end is two controls, so there are no others than line ends, and no more of those than were meant.
+        or head.count(b"\r\n") != lines
+        or head.translate(_CONTROLS).count(b"\0") != 2 * lines
+        or b"\0" in target.translate(_NO_TARGET)
         or not (method and target)
     ):
         problem = shape.problem or f"its method, target or a header field is no legal HTTP: {head[:200]!r}"
@@ -105,7 +111,7 @@ def _shape_of(names: tuple[bytes, ...]) -> Shape:
     lower = [name.lower() for name in names]
     shape = Shape(
         template=b"%b %b HTTP/1.1\r\n" + lines + b"%b\r\n",
-        breaks=b"\r\n" * (len(names) + 2),
+        lines=len(names) + 2,
         problem=_problem(lower),
         expectations=tuple([place for place, name in enumerate(lower) if name == b"expect"]),
         asks_upgrade=b"upgrade" in lower,

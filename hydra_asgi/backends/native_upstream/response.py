@@ -7,6 +7,7 @@ from typing import Final, Self
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.pool import AddressPool
 from hydra_asgi.core.error_kind import ErrorKind
+from hydra_asgi.core.headers.event_stream import is_event_stream
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.ports import Headers
 
@@ -62,7 +63,7 @@ class StreamedResponse:
     Args:
         connection: its reader has the head.
         pool: gets the connection back.
-        idle: seconds between two pieces of the body.
+        idle: seconds between two pieces of the body; not for a stream of events, which is silent until one happens.
         is_sent: the whole request went out; else the connection serves no other.
 
     Attributes:
@@ -87,7 +88,7 @@ class StreamedResponse:
         self.upgraded: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._connection: Connection | None = connection
         self._pool = pool
-        self._idle = idle
+        self._idle = None if is_event_stream(self.headers) else idle
         self._is_sent = is_sent
         self._is_cut = False
         if reader.status == 101:

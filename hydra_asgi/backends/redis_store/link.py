@@ -93,8 +93,6 @@ class Link:
             StoreError: it could not be asked.
         """
         answer = await self.ask("INFO", "memory")
-        if isinstance(self._client, RedisCluster) and "maxmemory_policy" not in answer:
-            answer = next(iter(answer.values()), {})
         policy: str = answer.get("maxmemory_policy", "")
         return policy
 

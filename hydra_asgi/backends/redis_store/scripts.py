@@ -12,7 +12,6 @@ from hashlib import sha1
 from importlib.resources import files
 
 from hydra_asgi.core.directory.lease_times import (
-    AWAY_SECONDS,
     BEAT_SECONDS,
     FORGOTTEN_SECONDS,
     HELD_SECONDS,
@@ -41,8 +40,12 @@ __all__ = [
 SCHEMA = 1
 """Of the records and keys; nodes that know another one share the directory as long as they keep the rules above."""
 
-NOTED_SECONDS = 0.5
+NOTED_SECONDS = 0.25
 """How old the clock's last note may be before a look at it is noted again."""
+
+PATIENCE_SECONDS = 1.1 * SWEEP_SECONDS + NOTED_SECONDS + 0.25
+"""A look that comes later than this after the last note means that nobody could look. Less than a lone process allows
+itself: here a gap is not a busy node, which the others make up for, but a server that was away, and beats were lost."""
 
 KEPT_CHANGES = 20_000
 """A node that is further behind is sent the whole directory, and so is one that meets more while it takes it over.
@@ -77,8 +80,7 @@ _CONSTANTS: dict[str, float | str] = {
     "VOUCHED": VOUCHED_SECONDS,
     "HELD": HELD_SECONDS,
     "PERIOD": SWEEP_SECONDS,
-    # A look that was not noted may be so old already.
-    "PATIENCE": SWEEP_SECONDS + AWAY_SECONDS + NOTED_SECONDS,
+    "PATIENCE": PATIENCE_SECONDS,
     "NOTED": NOTED_SECONDS,
     "MASS": MASS_INSTANCES,
     "KEPT": KEPT_CHANGES,

@@ -19,7 +19,6 @@ _SAID = {
     "LOADING": "is starting and still loads its data; it is tried again",
     "MASTERDOWN": "is a replica that has lost its master",
     "CLUSTERDOWN": "is a cluster in which some slots have no node",
-    "NOAUTH": "wants a password: redis://user:password@host",
     "WRONGPASS": "does not accept the user or the password of the store URL",
     "NOPERM": "does not let our user do what we need; docs/redis.md has the ACL line",
     "NOPROTO": "is too old: Redis 7.0 or Valkey is needed",
@@ -43,12 +42,13 @@ def store_error(error: BaseException, target: RedisTarget) -> StoreError:
     if isinstance(error, exceptions.TimeoutError | TimeoutError):
         return StoreError(f"{target} did not answer in time ({target.timeout:g} s)")
     said = str(error)
+    # The first is what the client leaves of NOAUTH, the second what a long command is told by who does not know us.
+    if "Authentication required" in said or "unauthenticated" in said:
+        return StoreError(f"{target} wants a password: redis://user:password@host")
     for kind, meaning in _MEANT:
         if isinstance(error, kind):
             return StoreError(f"{target} {meaning}")
-    # What it says to a command that is too long for somebody whom it does not know.
-    word = "NOAUTH" if "unauthenticated" in said else said.partition(" ")[0]
-    meaning = _SAID.get(word, "")
+    meaning = _SAID.get(said.partition(" ")[0], "")
     if meaning:
         return StoreError(f"{target} {meaning}")
     if isinstance(error, exceptions.ConnectionError | exceptions.RedisClusterException | OSError):
@@ -57,7 +57,7 @@ def store_error(error: BaseException, target: RedisTarget) -> StoreError:
 
 
 def has_way_out(error: BaseException) -> bool:
-    """Whether the caller can mend it: a script that the server does not have (any more), a key that holds something else.
+    """Whether the caller can mend it: a script that the server does not have, a key that holds something else.
 
     Redis names the latter in the middle of the message when it happens inside a script.
     """

@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from redis.asyncio.client import PubSub
 
@@ -39,6 +40,8 @@ class Wakes:
         self._channel = channel
         self._wakes: dict[object, Callable[[], None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._was_subscribed = False
+        self._pause = RETRY_SECONDS[0]
 
     def add(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` after each change from now on, until the call that is returned here."""
@@ -64,38 +67,35 @@ class Wakes:
                 await task
 
     async def _listen(self) -> None:
-        first, most = RETRY_SECONDS
-        pause, again = first, False
         while True:
             try:
                 listener = await self._link.listen(self._channel)
                 try:
-                    if again:
-                        self._wake()  # what was published meanwhile is lost
-                    again, pause = True, first
                     await self._hear(listener)
                 finally:
                     await listener.aclose()  # type: ignore[no-untyped-call]  # untyped there
             except StoreError as error:
                 _logger.debug("changes are not heard of for now: %s", error)
             except Exception:
-                _logger.exception("listening for changes failed")
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # nobody gains by guessing it
-            pause = min(most, 2 * pause)
+                _logger.exception("listening for changes failed; it is tried again")
+            await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))  # noqa: S311  # nobody gains by guessing it
+            self._pause = min(RETRY_SECONDS[1], 2 * self._pause)
 
     async def _hear(self, listener: PubSub) -> None:
         """Wake for each message, until the connection is lost or gives no sign of life."""
         asked = False
         while True:
             patience = self._link.target.timeout * 4 if asked else PING_SECONDS
-            message = await self._link.hear(lambda: listener.get_message(timeout=patience))  # noqa: B023  # awaited
-            if message is None and asked:
-                raise StoreError(f"{self._link.target} gives no sign of life to its subscriber")
+            message = await self._link.hear(partial(listener.get_message, timeout=patience))
             if message is None:
+                if asked:
+                    raise StoreError(f"{self._link.target} gives no sign of life to its subscriber")
                 await self._link.hear(listener.ping)
+            elif message["type"] == "message" or (message["type"] == "subscribe" and self._was_subscribed):
+                self._wake()  # also where a subscription was lost: what was published meanwhile is lost, too
+            if message is not None and message["type"] == "subscribe":
+                self._was_subscribed, self._pause = True, RETRY_SECONDS[0]
             asked = message is None
-            if message is not None and message["type"] == "message":
-                self._wake()
 
     def _wake(self) -> None:
         for wake in tuple(self._wakes.values()):

@@ -1,8 +1,8 @@
 """Which responses are streams of events: they last, and their silence says nothing.
 
 A stream of server-sent events (HTML standard, section 9.2) goes on for as long as its page is open, and may have
-nothing to tell for hours. So no time between two of its pieces is too long, and it is no part of the work that a service
-has at a time.
+nothing to tell for hours. So no time between two of its pieces is too long, and it is no part of the work that a
+service has at a time.
 """
 
 from hydra_asgi.core.headers.header_fields import Fields

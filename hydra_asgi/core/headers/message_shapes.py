@@ -20,9 +20,11 @@ from hydra_asgi.core.headers.header_policy import (
     crosses_from_trusted,
     response_headers,
 )
+from hydra_asgi.core.headers.public_location import LOCATING
 from hydra_asgi.core.headers.request_check import MAX_FIELDS
 from hydra_asgi.core.headers.request_id import REQUEST_ID
 from hydra_asgi.core.headers.trace_context import TRACE_NAMES
+from hydra_asgi.core.instance import ServiceInstance
 
 __all__ = ["RequestShape", "RequestShapes", "ResponseShape", "ResponseShapes"]
 
@@ -40,6 +42,8 @@ _ASKS_FOR_MORE: Final = TRACE_NAMES | {
 
 _Names = tuple[bytes, ...]
 _Pick = Callable[[Sequence[Any]], Sequence[Any]]
+
+MakePublic = Callable[[Fields, ServiceInstance | None], Fields]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,60 +78,64 @@ class ResponseShape:
         pick: picks their values out of all values.
         connection: the places of connection options.
         has_request_id: the response names its request itself.
+        locates: an address is among what crosses.
     """
 
     names: _Names
     pick: _Pick
     connection: tuple[int, ...]
     has_request_id: bool
+    locates: bool
 
 
-class RequestShapes:
-    """The shapes of requests that came lately; None stands for those that are not plain."""
+class RequestShapes(dict[_Names, RequestShape | None]):
+    """The shapes of requests by their names in order, of those that came lately; None stands for what is not plain."""
 
-    def __init__(self) -> None:
-        self._known: dict[_Names, RequestShape | None] = {}
-
-    def shape(self, names: _Names) -> RequestShape | None:
-        """The shape of a request with these names, in order."""
-        try:
-            return self._known[names]
-        except KeyError:
-            shape = _request_shape(names)
-            _remember(self._known, names, shape)
-            return shape
+    def __missing__(self, names: _Names) -> RequestShape | None:
+        shape = _request_shape(names)
+        _remember(self, names, shape)
+        return shape
 
 
-class ResponseShapes:
-    """The shapes of responses that came lately.
+class ResponseShapes(dict[_Names, ResponseShape]):
+    """The shapes of responses by their names in order, of those that came lately.
 
     Args:
         via: our own `Via` field.
+        make_public: gives the fields with addresses that the public can reach, for an instance's answer.
     """
 
-    def __init__(self, via: tuple[bytes, bytes]) -> None:
+    def __init__(self, via: tuple[bytes, bytes], make_public: MakePublic | None = None) -> None:
+        super().__init__()
         self._via = via
-        self._known: dict[_Names, ResponseShape] = {}
+        self._make_public = make_public
 
-    def crossing_back(self, headers: Fields) -> tuple[Fields, bool]:
+    def __missing__(self, names: _Names) -> ResponseShape:
+        shape = _response_shape(names)
+        _remember(self, names, shape)
+        return shape
+
+    def crossing_back(self, headers: Fields, instance: ServiceInstance | None = None) -> tuple[Fields, bool]:
         """What a client is sent of a response's fields, as `response_headers`; and whether it names the request.
 
         Args:
             headers: the instance's fields.
+            instance: the instance.
         """
         if not headers:
             return [self._via], False
-        names, values = zip(*headers, strict=True)
-        shape = self._known.get(names)
-        if shape is None:
-            shape = _response_shape(names)
-            _remember(self._known, names, shape)
+        names, values = zip(*headers)  # noqa: B905 -- pairs are pairs
+        shape = self[names]
         for place in shape.connection:
             if values[place] not in USUAL_OPTIONS:
                 kept = response_headers(headers, via=self._via[1])
+                if self._make_public is not None:
+                    kept = self._make_public(kept, instance)
                 return kept, any(name == REQUEST_ID for name, _ in kept)
         kept = list(zip(shape.names, shape.pick(values), strict=True))
         kept.append(self._via)
+        if shape.locates and self._make_public is not None:
+            kept = self._make_public(kept, instance)
         return kept, shape.has_request_id
 
 
@@ -172,6 +180,7 @@ def _response_shape(given: _Names) -> ResponseShape:
         _picking(crossing),
         names.places.get(b"connection", ()),
         REQUEST_ID in names.places,
+        not LOCATING.isdisjoint(names.places),
     )
 
 
@@ -183,4 +192,6 @@ def _picking(places: list[int]) -> _Pick:
     """Picks what stands in these places; several of them without a loop of ours."""
     if len(places) > 1:
         return itemgetter(*places)
-    return lambda values: [values[place] for place in places]
+    if places:
+        return lambda values: (values[places[0]],)
+    return lambda values: ()

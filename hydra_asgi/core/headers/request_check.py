@@ -14,6 +14,7 @@ from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.header_fields import Fields, field_values
 
 __all__ = [
+    "CONTROLS",
     "MAX_FIELDS",
     "MAX_FIELD_BYTES",
     "USUAL_METHODS",
@@ -21,7 +22,6 @@ __all__ = [
     "check_request",
     "check_response",
     "declared_length",
-    "has_controls",
     "is_host",
     "is_length",
 ]
@@ -33,7 +33,7 @@ MAX_FIELD_BYTES = 65536
 """Names and values together; uvicorn and hypercorn stop at the same size."""
 
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
-_CONTROLS = bytes([*range(9), *range(10, 32), 127])
+CONTROLS = bytes([*range(9), *range(10, 32), 127])
 """What no value may hold; the tab may stand in one (RFC 9110 section 5.5)."""
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _HOST = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
@@ -95,11 +95,6 @@ def check_response(status: int, headers: Fields, names: FieldNames | None = None
     return "a Content-Length that is not one number" if _one_length(lengths) is None else None
 
 
-def has_controls(values: bytes) -> bool:
-    """Whether there is a byte that no value may hold."""
-    return len(values.translate(None, _CONTROLS)) != len(values)
-
-
 def is_length(value: bytes) -> bool:
     """Whether the value of a `Content-Length` field is one number."""
     return _LENGTH.fullmatch(value) is not None
@@ -144,7 +139,7 @@ def _fields_problem(headers: Fields, names: FieldNames) -> Problem | None:
         return Problem(431, f"The header fields are larger than {MAX_FIELD_BYTES} bytes.")
     if not names.are_tokens:
         return Problem(400, "A header field's name is not a token.", close=True)
-    if len(values) - len(values.translate(None, _CONTROLS)) != breaks:
+    if len(values) - len(values.translate(None, CONTROLS)) != breaks:
         return Problem(400, "A header field's value holds a line break or another control character.", close=True)
     return None
 

@@ -78,37 +78,37 @@ class Places(Generic[T]):
     def leave(self, service: str) -> T | None:
         """Give a place back. Returns the ticket that has it now: one free place lets in one at most."""
         self._taken_by_all -= 1
-        self._give_back(service)
-        return self.follow()
-
-    def settle(self, service: str) -> bool:
-        """Let a request that lasts count among all, and for its service no longer; `end_lasting` ends it then.
-
-        Call `follow` afterwards. False: half of all places are taken by such, and it keeps the place it has.
-        """
-        if 2 * self._lasting >= self._limits.total:
-            return False
-        self._lasting += 1
-        self._give_back(service)
-        return True
-
-    def end_lasting(self) -> None:
-        """A request that had been settled is over. Call `follow` afterwards."""
-        self._lasting -= 1
-        self._taken_by_all -= 1
-
-    def follow(self) -> T | None:
-        """The ticket that gets in now, if one may."""
-        # The first that gets a place has it already when it is let in.
-        following = next((name for name in self._queues if self.take(name)), None) if self._queues else None
-        return None if following is None else self._let_in(following)
-
-    def _give_back(self, service: str) -> None:
         left = self._taken[service] - 1
         if left:
             self._taken[service] = left
         else:
             del self._taken[service]
+        return self._follow() if self._queues else None
+
+    @property
+    def can_settle(self) -> bool:
+        """Whether one more request may be settled: what lasts may take half of all places."""
+        return 2 * self._lasting < self._limits.total
+
+    def settle(self, service: str) -> T | None:
+        """Let a request that lasts count among all, and for its service no longer, until `end_lasting`.
+
+        Returns the ticket that has its service's place now.
+        """
+        self._lasting += 1
+        self._taken_by_all += 1  # instead of the one that is given back
+        return self.leave(service)
+
+    def end_lasting(self) -> T | None:
+        """A request that had been settled is over. Returns the ticket that gets in now."""
+        self._lasting -= 1
+        self._taken_by_all -= 1
+        return self._follow() if self._queues else None
+
+    def _follow(self) -> T | None:
+        # The first that gets a place has it already when it is let in.
+        following = next((name for name in self._queues if self.take(name)), None)
+        return None if following is None else self._let_in(following)
 
     def give_up(self, service: str, ticket: T) -> bool:
         """Stop waiting. False: the ticket was let in already, and its place has to be given back."""

@@ -155,6 +155,16 @@ async def test_an_answer_to_half_a_request_is_the_last() -> None:
         assert [piece async for piece in response.body()] == [b"hello"]
 
 
+async def test_a_streamed_answer_to_half_a_request_is_the_last_too() -> None:
+    """Reading it to its end makes the request no more whole."""
+    rig = Rig()
+    async with await rig.response(CHUNKED + b"3\r\none\r\n", is_sent=False) as response:
+        assert rig.counts() == (1, 0, 1)
+        rig.connection.data_received(b"0\r\n\r\n")
+        assert [piece async for piece in response.body()] == [b"one"]
+        assert rig.counts() == (0, 0, 0)
+
+
 async def test_a_switch_gives_both_directions() -> None:
     """After a 101 there is no body but a reader and a writer, until the context is left."""
     rig = Rig()

@@ -87,6 +87,17 @@ async def test_unused_addresses_are_forgotten(eventually: Eventually) -> None:
         assert len(upstream._pools) == 1
 
 
+async def test_equal_addresses_share_their_connections() -> None:
+    """A new directory state brings new objects for old addresses; they cost no connection, and are not kept long."""
+    async with raw_server(says(OK)) as server, opened() as upstream:
+        for _ in range(1100):
+            assert upstream._pool_of(replace(server.address)) is upstream._pool_of(server.address)
+        assert len(upstream._known) <= 1024
+        for _ in range(3):
+            await answer_of(upstream, asking(replace(server.address)))
+        assert server.accepted == 1
+
+
 async def test_requests_beyond_the_limit_wait_their_turn() -> None:
     """No address gets more connections than allowed, and everybody is served."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hydra_asgi.backends.redis_store import RedisStore
-from hydra_asgi.backends.redis_store.link import MAX_CONNECTIONS
+from hydra_asgi.backends.redis_store.link import MAX_CONNECTIONS, Link
 from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
 from tests.backends.redis_store.servers import a_server, a_store, fresh_namespace, let_pass, name_of
@@ -252,6 +252,16 @@ async def test_a_user_that_may_do_nothing_else_is_enough(server: RedisServer, tm
                 await verb()
 
 
+async def test_a_user_that_may_not_ask_for_the_policy_is_served(
+    server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning is a courtesy; without the right to INFO everything else works."""
+    await asyncio.to_thread(server.ask, "ACL", "SETUSER", "site", "on", "nopass", "~*", "&*", "+@all", "-info")
+    async with a_store(f"redis://site:any@127.0.0.1:{server.port}?timeout=5") as store:
+        assert await store.revision() == await store.revision()
+    assert not caplog.records
+
+
 async def test_a_unix_socket_works(tmp_path: Path) -> None:
     """On one host no port has to be open."""
     path = tmp_path / "s"
@@ -270,12 +280,41 @@ async def test_a_subscription_comes_back(server: RedisServer, eventually: Callab
         channel = name_of(one, "CHANGES")
         subscribed = [channel.encode(), 1]
         await eventually(lambda: server.ask("PUBSUB", "NUMSUB", channel) == subscribed)
-        await asyncio.to_thread(server.restart)
+        await asyncio.to_thread(server.kill)
+        await asyncio.sleep(0.7)  # some attempts fail
+        await asyncio.to_thread(server.start)
         await eventually(lambda: woken, 10)
         await eventually(lambda: server.ask("PUBSUB", "NUMSUB", channel) == subscribed)
         woken.clear()
         await one.register(an_instance(), a_lease())
         await eventually(lambda: woken)
+
+
+async def test_a_subscriber_that_fails_hurts_nobody(
+    server: RedisServer,
+    eventually: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its error is logged, and so is one of our own; others are woken."""
+    woken: list[None] = []
+
+    def fail() -> None:
+        raise RuntimeError("subscriber")
+
+    async def broken(link: Link, channel: str) -> Any:
+        raise RuntimeError("no such thing")
+
+    async with a_store(server, "timeout=5") as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Link, "listen", broken)
+            store.on_change(fail)
+            store.on_change(lambda: woken.append(None))
+            await eventually(lambda: "listening for changes failed" in caplog.text)
+        await eventually(lambda: subscribers(server) == 1)
+        await store.register(an_instance(), a_lease())
+        await eventually(lambda: woken)
+        assert "a callback of the store failed" in caplog.text
 
 
 async def test_a_silent_subscription_is_made_anew(

@@ -223,6 +223,20 @@ async def test_a_key_that_holds_something_else_is_put_aside(server: RedisServer,
         assert len(alarms) <= 2
 
 
+async def test_what_cannot_be_put_aside_is_an_error(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that holds something else again at once is named to the caller."""
+    async with a_store(server) as store:
+        await store.revision()
+
+        async def nothing() -> None:
+            """Somebody was quicker."""
+
+        monkeypatch.setattr(store, "_mend", nothing)
+        await asyncio.to_thread(server.ask, "SET", name_of(store, "META"), "poison")
+        with pytest.raises(StoreError, match="holds something else under one of our keys"):
+            await store.revision()
+
+
 async def test_secrets_are_never_put_aside(server: RedisServer) -> None:
     """A key of secrets that holds something else is named, and left to the operator."""
     async with a_store(server) as store:
@@ -390,15 +404,18 @@ async def test_two_instances_never_share_a_token(server: RedisServer, monkeypatc
         assert tokens == [2_147_483_646, 2_147_483_647, 1_000_000_000]
 
 
-@pytest.mark.parametrize("batch", [scripts.SWEEP_LEASES, 3])
-async def test_mass_silence_is_told_once_and_bounded(
-    server: RedisServer, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
-    """All stay, also when one sweep cannot take them all; the operator is told once, and after a minute they go."""
-    monkeypatch.setitem(scripts._CONSTANTS, "BATCH", batch)
+@pytest.fixture(params=[scripts.SWEEP_LEASES, 3])
+def _batch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many leases one sweep can let lapse."""
+    monkeypatch.setitem(scripts._CONSTANTS, "BATCH", request.param)
     for name in ("POLL", "SNAPSHOT"):
         script = getattr(scripts, name)
         monkeypatch.setattr(scripts, name, scripts._script(name.lower(), script.keys, ("life", "listing", "sweep")))
+
+
+@pytest.mark.usefixtures("_batch")
+async def test_mass_silence_is_told_once_and_bounded(server: RedisServer) -> None:
+    """All stay, also when one sweep cannot take them all; the operator is told once, and after a minute they go."""
     alarms: list[str] = []
     async with a_store(server, on_alarm=alarms.append) as store:
         for port in range(1, 21):

@@ -15,7 +15,8 @@ HOST = (b"host", b"site.test")
 NAMES = st.sampled_from(
     [
         b"accept", b"connection", b"content-length", b"cookie", b"date", b"etag", b"forwarded", b"hydra-x",
-        b"keep-alive", b"server", b"set-cookie", b"te", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"x-request-id", b"x_y",
+        b"keep-alive", b"server", b"set-cookie", b"te", b"x-forwarded-for", b"x-forwarded-host",
+        b"x-real-ip", b"x-request-id", b"x_y",
     ]
 )  # fmt: skip
 VALUES = st.sampled_from([b"1", b"close", b"keep-alive", b"accept, close", b"x-request-id", b""])
@@ -36,7 +37,7 @@ def test_a_response_crosses_as_the_policy_says(headers: list[tuple[bytes, bytes]
 def test_a_plain_request_crosses_as_the_policy_says(headers: list[tuple[bytes, bytes]], trusted: bool) -> None:
     """What a plain shape picks is what the policy keeps, in order."""
     fields = [HOST, *headers]
-    shape = RequestShapes().shape(tuple(name for name, _ in fields))
+    shape = RequestShapes()[tuple(name for name, _ in fields)]
     if shape is None or any(value not in (b"close", b"keep-alive") for name, value in fields if name == b"connection"):
         return
     policy = request_headers(
@@ -74,18 +75,18 @@ def test_a_plain_request_crosses_as_the_policy_says(headers: list[tuple[bytes, b
 def test_names_that_ask_for_more_are_not_plain(more: list[bytes]) -> None:
     """Whatever has to be read, or is malformed, goes the whole way; the second time, too."""
     shapes = RequestShapes()
-    assert shapes.shape((b"host", *more)) is None
-    assert shapes.shape((b"host", *more)) is None
+    assert shapes[b"host", *more] is None
+    assert shapes[b"host", *more] is None
 
 
 def test_a_request_without_a_host_is_not_plain() -> None:
     """There is nobody it could be for."""
-    assert RequestShapes().shape((b"accept",)) is None
+    assert RequestShapes()[b"accept",] is None
 
 
 def test_places_are_remembered() -> None:
     """Where the host, the length, cookies and connection options stand."""
-    shape = RequestShapes().shape((b"cookie", b"host", b"connection", b"content-length", b"cookie"))
+    shape = RequestShapes()[b"cookie", b"host", b"connection", b"content-length", b"cookie"]
     assert shape is not None
     assert (shape.host, shape.length, shape.cookies, shape.connection) == (1, 3, (0, 4), (2,))
 
@@ -93,11 +94,11 @@ def test_places_are_remembered() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     """The oldest shape is forgotten first, and long lists are not remembered at all."""
     shapes = RequestShapes()
-    first = shapes.shape((b"host",))
-    assert shapes.shape((b"host",)) is first
+    first = shapes[b"host",]
+    assert shapes[b"host",] is first
     for number in range(REMEMBERED):
-        shapes.shape((b"host", b"x%d" % number))
-    assert shapes.shape((b"host",)) is not first
+        shapes[b"host", b"x%d" % number]
+    assert shapes[b"host",] is not first
     back, long = ResponseShapes(VIA), [(b"x" * 3000, b"y")]
     assert back.crossing_back(long) == back.crossing_back(long) == ([*long, VIA], False)
     assert back.crossing_back([]) == ([VIA], False)

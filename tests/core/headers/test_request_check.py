@@ -11,6 +11,8 @@ from hydra_asgi.core.headers.request_check import (
     check_request,
     check_response,
     declared_length,
+    is_host,
+    is_length,
 )
 from tests.exchange import http_scope
 
@@ -155,3 +157,12 @@ def test_the_declared_length_is_a_number_or_nothing() -> None:
     assert declared_length([]) is None
     assert declared_length([(b"content-length", b"7"), (b"content-length", b"8")]) is None
     assert declared_length([(b"content-length", b"x")]) is None
+
+
+def test_single_values() -> None:
+    """What one value may look like, for whoever has picked it already."""
+    assert is_host(b"site.test:80")
+    assert not is_host(b"a b")
+    assert not is_host(b"a" * 300)
+    assert is_length(b"0")
+    assert not is_length(b"1,1")

@@ -112,3 +112,19 @@ def test_agrees_with_lists(total: int, service: int, queue: int, steps: list[tup
         assert not any(waiting[one] and has_room(one) for one in "abc")
         assert all(some.taken(one) == len(inside[one]) for one in "abc")
         assert all(some.waiting(one) == len(waiting[one]) for one in "abc")
+
+
+def test_what_lasts_is_no_longer_its_services() -> None:
+    """It counts among all, and its service's place lets in the next."""
+    some = places(total=4, service=1, queue=2)
+    assert [enter(some, "a", ticket) for ticket in range(3)] == [IN, WAITS, WAITS]
+    assert some.settle("a") == 1
+    assert (some.taken("a"), some.waiting("a"), some.can_settle) == (1, 1, True)
+    assert some.settle("a") == 2
+    assert (some.taken("a"), some.can_settle) == (1, False)
+    assert enter(some, "b", 9) == IN
+    assert enter(some, "c", 10) == WAITS
+    assert some.end_lasting() == 10
+    assert some.leave("a") is None
+    assert some.end_lasting() is None
+    assert [some.take(service) for service in "adef"] == [True, True, False, False]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hydra_asgi.core.routing.weight_key import cookie_field, may_set_cookie, read_key
+from hydra_asgi.core.routing.weight_key import cookie_field, key_in_cookie, may_set_cookie, read_key
 
 KEY = "abcdefghijklmnop_-09"
 
@@ -59,3 +59,9 @@ def test_cookie_attributes() -> None:
 def test_never_on_what_shared_caches_keep(headers: list[tuple[bytes, bytes]], allowed: bool) -> None:
     """The cookie does not ride on responses that shared caches may store."""
     assert may_set_cookie(headers) is allowed
+
+
+def test_the_key_in_one_field() -> None:
+    """Where the field is at hand, no other has to be looked at."""
+    assert key_in_cookie(b"a=b; hydra-key=0123456789abcdef") == "0123456789abcdef"
+    assert key_in_cookie(b"hydra-key=short") == ""

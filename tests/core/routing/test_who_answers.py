@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.instance import Address, Dialect, Revision, Route, RouteKind, ServiceInstance, Snapshot
-from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
+from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, elsewhere, who_answers
 from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings
 
 KEY = "a-user"
@@ -206,3 +206,15 @@ def test_kind_and_host_are_passed_on() -> None:
     assert isinstance(ask(state, "/chat", kind=RouteKind.WEBSOCKET), Forward)
     assert ask(state, "/only", host="b.test") == Local(known=False)
     assert isinstance(ask(state, "/only", host="a.test"), Forward)
+
+
+def test_what_is_elsewhere_for_everybody() -> None:
+    """A route of another service leads to its group whoever asks; all else depends on more than the path."""
+    state = directory(SHOP, ORDERS)
+    group = elsewhere(state, ("orders", "7"), "GET")
+    assert group is not None
+    assert group.instances == (ORDERS,)
+    for path in ("", "products/7", "nothing", f"{ORDERS.token}/x", "orders/static/app.css"):
+        assert elsewhere(state, tuple(path.split("/")), "GET") is None
+    stateless = build_state(Snapshot(Revision("e", 1), (ORDERS,)), ())
+    assert elsewhere(stateless, ("orders",), "GET") is not None

@@ -33,8 +33,8 @@ end
 -- Look at the clock of this server. Time in which nobody looked counts as one ordinary period, and so does a clock that
 -- jumped: nobody is blamed for beats that could not be taken.
 --
--- A look is noted only when half a second has passed since the last one noted, so that most polls write nothing. Where
--- it cannot be noted (memory is used up, the disk is full) `trouble` says why, and time stands still.
+-- A look is noted only when a quarter of a second has passed since the last one noted: of the polls of many nodes most
+-- write nothing. Where it cannot be noted (memory is used up, the disk is full) `trouble` says why, and time stands still.
 local function watch(noting)
   local server = server_time()
   local passed = server - seen
