@@ -40,6 +40,8 @@ CHANGES = 5
 
 TOGETHER = 250
 
+INTERRUPTED = 130
+
 T = TypeVar("T")
 
 
@@ -92,6 +94,9 @@ def main() -> int:
     except (StartError, FileNotFoundError) as error:
         _say(str(error))
         return 1
+    except KeyboardInterrupt:
+        _say("interrupted; everything that was started has ended")
+        return INTERRUPTED
     return 0
 
 

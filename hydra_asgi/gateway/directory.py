@@ -33,6 +33,11 @@ JITTER = 0.1
 MIN_REST_SECONDS = 0.05
 """However often the store wakes us: not more than twenty rebuilds a second."""
 
+MANY = 5
+CROWD_REST_SECONDS = 0.25
+"""When so many instances came or went with one rebuild, more are on their way, as when a whole site starts: they are
+taken together, at most five rebuilds a second. A change on its own is not made to wait for that."""
+
 REST_PER_BUILD = 4
 """We rest four times as long as a rebuild took: a flapping service costs at most a fifth of our time."""
 
@@ -55,6 +60,7 @@ class Directory:
         local: the mounted app's own instance; always part of the table, also when the store does not list it.
         first_load_seconds: how long after the start an unknown route may still be announced: one beat, so that every
             living service was heard; 0 for none.
+        is_shared: others keep the store too, so an instance that it lists was heard while this node was away.
         poll_seconds: how often the store is asked for its revision: with 0.8 a change is everywhere within a second.
         store_patience: seconds after which a poll has failed.
         on_health: called when trouble with the store begins and when it ends. Must not raise.
@@ -71,6 +77,7 @@ class Directory:
         rng: Callable[[], float] = random.random,
         local: Callable[[], LocalApp | None] = lambda: None,
         first_load_seconds: float = BEAT_SECONDS,
+        is_shared: bool = False,
         poll_seconds: float = SWEEP_SECONDS,
         store_patience: float = STORE_PATIENCE_SECONDS,
         on_health: Callable[[], None] = lambda: None,
@@ -82,12 +89,14 @@ class Directory:
         self._local = local
         self._poll_seconds = poll_seconds
         self._store_patience = store_patience
+        self._is_shared = is_shared
         self._health = DirectoryHealth(clock, first_load_seconds, on_health)
         self._recovery = Recovery()
         self._departed = Departed()
         self._own: LocalApp | None = None
         self._is_stale = False
         self._build_seconds = 0.0
+        self._is_crowded = False
         self._vouched: set[int] = set()
         self._listeners: dict[object, Listener] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -181,7 +190,10 @@ class Directory:
                 if revision == self._recovery.revision:
                     self._is_stale |= self._recovery.expire(self._clock())
                 else:
-                    self._recovery.adopt(await self._store.snapshot(), self._clock())
+                    snapshot = await self._store.snapshot()
+                    if self._is_shared and any(one.active for one in snapshot.instances):
+                        self._health.note_whole()
+                    self._recovery.adopt(snapshot, self._clock())
                     self._is_stale = True
         except StoreError as error:
             return f"the store failed: {error}"
@@ -203,6 +215,7 @@ class Directory:
         # Only now: a build that failed is tried again with the next poll.
         self._is_stale = False
         self._build_seconds = self._clock() - began
+        self._is_crowded = abs(len(snapshot.instances) - len(before.snapshot.instances)) >= MANY
         _report(before, self.state)
 
     def _tell(self) -> None:
@@ -239,23 +252,25 @@ class Directory:
 
     async def _rest(self) -> None:
         """Wait for the next poll: a period with jitter, or less when the store wakes us."""
-        still, listening = rest_times(self._poll_seconds, self._rng(), self._build_seconds)
+        still, listening = rest_times(self._poll_seconds, self._rng(), self._build_seconds, is_crowded=self._is_crowded)
         await asyncio.sleep(still)
         with suppress(TimeoutError):
             async with asyncio.timeout(listening):
                 await self._wake.wait()
 
 
-def rest_times(period: float, chance: float, build_seconds: float) -> tuple[float, float]:
+def rest_times(period: float, chance: float, build_seconds: float, *, is_crowded: bool = False) -> tuple[float, float]:
     """How long to rest between two polls, in seconds: first deaf, then listening for a wake.
 
     Args:
         period: the usual time between two polls.
         chance: a number from 0 to 1 that is different on every node.
         build_seconds: how long the last rebuild took.
+        is_crowded: many instances came or went with it.
     """
     pause = period * (1 - JITTER + 2 * JITTER * chance)
-    still = min(pause, max(MIN_REST_SECONDS, REST_PER_BUILD * build_seconds))
+    least = CROWD_REST_SECONDS if is_crowded else MIN_REST_SECONDS
+    still = min(pause, max(least, REST_PER_BUILD * build_seconds))
     return still, pause - still
 
 

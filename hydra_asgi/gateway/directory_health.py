@@ -51,6 +51,7 @@ class DirectoryHealth:
         self._confirmed = clock()
         self._trouble: Health | None = None
         self._is_recalled = False
+        self._is_whole = False
         self._refused: Health | None = None
         self._refused_until = 0.0
 
@@ -62,6 +63,10 @@ class DirectoryHealth:
     def recall(self) -> None:
         """What was known before the start is known again, so routes need not be announced first."""
         self._is_recalled = True
+
+    def note_whole(self) -> None:
+        """What the store lists was kept while we were away, so pages need not wait for anybody to announce himself."""
+        self._is_whole = True
 
     def fail(self, why: str) -> bool:
         """A poll failed, or its result is not the whole truth. True when this is the first one to say so."""
@@ -136,6 +141,6 @@ class DirectoryHealth:
             return refusal
         if self._loaded is None:
             return Health("starting", "the store has not answered yet", self._created)
-        if self.is_starting:
+        if self.is_starting and not self._is_whole:
             return Health("starting", "services may still be announcing themselves", self._created)
         return Health("ok", "", self._loaded)

@@ -12,6 +12,7 @@ all, and each one more is a tenth of a microsecond of every request.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from hydra_asgi.gateway.attempts import within
 from hydra_asgi.gateway.express_ways import Peer, Peers, Ways
 from hydra_asgi.gateway.forward import BODILESS, Forwarder
 from hydra_asgi.gateway.instance_health import SERVER_ERRORS
+from hydra_asgi.gateway.limits import let_in
 from hydra_asgi.gateway.request_body import EXPECTING_A_BODY, RequestBody
 from hydra_asgi.gateway.ride import Ride, Terminus
 from hydra_asgi.ports import UpstreamRequest
@@ -80,11 +82,11 @@ class Express:
         self._ways = Ways(state(), forward.health.record, self._has_cookie_rule)
         self._health = forward.health
         self._earn = forward.health.budgets.deposit
-        self._take, self._leave = forward.limits.take, forward.limits.leave
+        self._take, self._give_back = forward.limits.take, forward.limits.give_back
         self._send = forward.upstream.send
         self._timeouts = within(forward.timeouts, forward.deadline)
         self._lookout = forward.lookout
-        self._reporter = forward.reporter
+        self._hears = forward.reporter.hears_levels
         self._clock = forward.clock
 
     def __call__(self, scope: Any, receive: ASGIReceiveCallable, send: ASGISendCallable) -> Awaitable[None]:
@@ -142,13 +144,19 @@ class Express:
         record, service = hop.record, hop.service
         if record.is_forgotten:
             record = hop.record = self._health.record(hop.instance)
-        if record.is_doubted(began) or not self._take(service):
+        if not self._take(service):
+            return await self._complete(scope, ride.receive, ride.send)
+        number = record.begin_well(began)
+        if not number:
+            let_in(self._give_back(service))
             return await self._complete(scope, ride.receive, ride.send)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - coroutines of asyncio run in tasks
         is_outermost = task not in self._tasks
         self._tasks.add(task)
-        ride.take_up(self._timeouts.idle, self._lookout, task)
+        ride.seconds, ride.lookout, ride.owner = self._timeouts.idle, self._lookout, task
+        if cancelling := task.cancelling():
+            ride.cancelling = cancelling
         named = (REQUEST_ID, ride.request_id.encode("ascii"))
         try:
             self._count()
@@ -177,12 +185,12 @@ class Express:
                     try:
                         await given.look_ahead()
                     except BaseException as error:
+                        record.dropped(number)
                         return await self._terminus.turn_back(ride, error)
                 body, length = given.pieces(), given.length
             request = UpstreamRequest(
                 hop.address, method, hop.base + ride.target, fields, body, length, self._timeouts, service
             )
-            number = record.begin(began)
             try:
                 response = await self._send(request)
             except BaseException as error:
@@ -214,12 +222,14 @@ class Express:
                 return await self._terminus.break_off(ride, error)
             if ride.watch is not None:
                 await ride.watch.__aexit__(None, None, None)
-            if self._reporter.is_heard:
+            if self._hears(logging.INFO):
                 self._terminus.tell(ride, len(whole))
         finally:
             self._lookout.discard(ride)
             if is_outermost:
                 self._tasks.discard(task)
             if ride.has_place:
-                self._leave(service)
+                turn = self._give_back(service)
+                if turn is not None:
+                    let_in(turn)
         return None

@@ -23,7 +23,7 @@ else:
         return math.inf if files == resource.RLIM_INFINITY else files
 
 
-__all__ = ["ServiceLimits", "default_limits"]
+__all__ = ["ServiceLimits", "default_limits", "let_in"]
 
 SPARE_FILES = 64
 """Files kept for listeners, the store, logs, and connections that only carry an answer of ours."""
@@ -48,12 +48,14 @@ class ServiceLimits:
     Attributes:
         take: takes a place of a service if there is one, which has to be given back by `leave`; False: `enter` waits
             for one.
+        give_back: gives a place back; whoever calls it in the place of `leave` has to `let_in` whom it names.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = default_limits() if limits is None else limits
         self._places: Places[asyncio.Future[None]] = Places(self.limits)
         self.take: Callable[[str], bool] = self._places.take
+        self.give_back: Callable[[str], asyncio.Future[None] | None] = self._places.leave
 
     def taken(self, service: str) -> int:
         """How many requests to a service are worked on now."""
@@ -78,9 +80,7 @@ class ServiceLimits:
 
     def leave(self, service: str) -> None:
         """Give a place back."""
-        turn = self._places.leave(service)
-        if turn is not None:
-            _let_in(turn)
+        let_in(self._places.leave(service))
 
     def settle(self, service: str) -> bool:
         """Give a place of a service back for a request that lasts, and is not over; `end_lasting` ends it then.
@@ -90,12 +90,12 @@ class ServiceLimits:
         """
         if not self._places.can_settle:
             return False
-        _let_in(self._places.settle(service))
+        let_in(self._places.settle(service))
         return True
 
     def end_lasting(self) -> None:
         """A request that was settled is over."""
-        _let_in(self._places.end_lasting())
+        let_in(self._places.end_lasting())
 
     async def _wait(self, service: str, turn: asyncio.Future[None]) -> None:
         seconds = self.limits.queue_seconds
@@ -112,6 +112,7 @@ class ServiceLimits:
             raise
 
 
-def _let_in(turn: asyncio.Future[None] | None) -> None:
+def let_in(turn: asyncio.Future[None] | None) -> None:
+    """Wake whoever has a place now, if somebody has."""
     if turn is not None and not turn.done():
         turn.set_result(None)

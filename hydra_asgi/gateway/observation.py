@@ -79,9 +79,9 @@ class Reporter:
         self._on_record = on_record
 
     @property
-    def is_heard(self) -> bool:
-        """Whether anybody is told about a request that went well."""
-        return self._on_record is not None or self._log.isEnabledFor(logging.INFO)
+    def hears_levels(self) -> Callable[[int], bool]:
+        """Tells whether anybody is told about requests that are logged at a level."""
+        return self._log.isEnabledFor if self._on_record is None else lambda level: True
 
     def tell(self, progress: Progress, scope: Mapping[str, Any], now: float) -> None:
         """Tell about one request."""

@@ -25,6 +25,7 @@ class Vigil:
         seconds: how long the client may take nothing of its answer; None waits for ever.
         lookout: looks.
         owner: the task that serves the request.
+        cancelling: how often others had asked it to end when it began.
         watch: waits for the client's leaving; None as long as nobody had to.
         is_answering: the answer is being sent, to its end.
     """
@@ -40,15 +41,7 @@ class Vigil:
     _is_late = False
     _is_over = False
     _since: float | None = None
-    _cancelling = 0
-
-    def take_up(self, seconds: float | None, lookout: Lookout, owner: asyncio.Task[Any]) -> None:
-        """Be ready to begin; see the attributes."""
-        self.seconds = seconds
-        self.lookout = lookout
-        self.owner = owner
-        if cancelling := owner.cancelling():
-            self._cancelling = cancelling
+    cancelling = 0
 
     def begin(self) -> None:
         """Watch from now on, because the request's channel is free."""
@@ -68,7 +61,7 @@ class Vigil:
             self._was_seen = True
         elif self.watch is None:
             self.watch = ClientWatch(self.receive)
-            self.watch.enter(self.owner, self._cancelling)
+            self.watch.enter(self.owner, self.cancelling)
             self.watch.begin()
 
     async def meaning(self, error: BaseException) -> BaseException:
@@ -79,7 +72,7 @@ class Vigil:
                 await self.watch.__aexit__(type(error), error, None)
             except Exception as found:
                 return found
-        if self._is_late and self.owner.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+        if self._is_late and self.owner.uncancel() <= self.cancelling and isinstance(error, asyncio.CancelledError):
             detail = f"the client took nothing of its response for {self.seconds:g} s"
             return UpstreamError(ErrorKind.CLIENT_SLOW, detail)
         return error

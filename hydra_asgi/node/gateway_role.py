@@ -161,6 +161,7 @@ class GatewayRole:
             on.store,
             local=lambda: None if on.own.is_absent else LocalApp(on.own.instance, on.own.hidden),
             first_load_seconds=first_load_seconds,
+            is_shared=not isinstance(on.store, MemoryStore),
             on_health=lambda: on.observing.directory_changed(directory),
         )
         on.observing.follow(directory)

@@ -20,7 +20,8 @@ class Row:
         injected: the fault.
         bar: what must hold.
         measured: what was seen, in words and rounded figures.
-        is_met: whether it held.
+        is_met: whether the test passed.
+        missed: bars that were missed all the same.
     """
 
     name: str
@@ -28,9 +29,13 @@ class Row:
     bar: str
     measured: str
     is_met: bool
+    missed: str = ""
 
     def __str__(self) -> str:
-        cells = (self.name, self.injected, self.bar, self.measured, "ok" if self.is_met else "**missed**")
+        verdict = "ok" if self.is_met else "**failed**"
+        if self.is_met and self.missed:
+            verdict = f"**missed**: {self.missed}"
+        cells = (self.name, self.injected, self.bar, self.measured, verdict)
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

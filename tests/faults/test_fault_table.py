@@ -18,10 +18,11 @@ def test_rows_are_written_in_their_order_and_the_rest_of_the_page_stays() -> Non
     assert first.startswith("# Faults\n\n")
     assert first.endswith(f"{END}\n\nMore.\n")
     assert list(read_table(first)) == ["R1", "R10"]
-    assert "| R1 | d | e | f \\| g | **missed** |" in first
-    second = with_table(first, [Row("R1", "d", "e", "f", True), Row("R2", "x", "y", "z", True)], ORDER)
+    assert "| R1 | d | e | f \\| g | **failed** |" in first
+    second = with_table(first, [Row("R1", "d", "e", "f", True), Row("R2", "x", "y", "z", True, "p99")], ORDER)
     assert list(read_table(second)) == ["R1", "R2", "R10"]
     assert "| R1 | d | e | f | ok |" in second
+    assert "| R2 | x | y | z | **missed**: p99 |" in second
     assert "| R10 | a | b | c | ok |" in second
     assert with_table(second, [], ORDER) == second
 

@@ -15,7 +15,15 @@ from hydra_asgi.core.directory.directory_state import LocalApp
 from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, Snapshot
 from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
-from hydra_asgi.gateway.directory import BIG_ROUTES, MAX_REPORTED, MIN_REST_SECONDS, Directory, rest_times
+from hydra_asgi.gateway.directory import (
+    BIG_ROUTES,
+    CROWD_REST_SECONDS,
+    MANY,
+    MAX_REPORTED,
+    MIN_REST_SECONDS,
+    Directory,
+    rest_times,
+)
 from hydra_asgi.ports import LeaseState
 
 Eventually = Callable[..., Any]
@@ -184,6 +192,18 @@ async def test_there_is_never_more_than_one_poll() -> None:
     rig.store.gate.set()
     assert await asyncio.gather(first, second) == [True, False]
     assert rig.store.most_outstanding == 1
+
+
+@pytest.mark.parametrize(
+    ("is_shared", "active", "status"), [(True, True, "ok"), (True, False, "starting"), (False, True, "starting")]
+)
+async def test_a_store_that_others_have_kept(is_shared: bool, active: bool, status: str) -> None:
+    """A gateway that finds a living site in a shared store is ready at once; what it does not know is still no 404."""
+    rig = Rig(first_load_seconds=3.0, is_shared=is_shared)
+    rig.store.show(replace(instance(), active=active))
+    await rig.directory.refresh()
+    assert rig.directory.health.status == status
+    assert rig.directory.is_starting
 
 
 async def test_a_node_is_starting_until_one_beat_interval_has_passed() -> None:
@@ -358,6 +378,23 @@ def test_the_rest_between_polls(chance: float, build: float, deaf: float, whole:
     still, listening = rest_times(0.8, chance, build)
     assert still == pytest.approx(deaf)
     assert still + listening == pytest.approx(whole)
+
+
+async def test_a_crowd_is_taken_together(eventually: Eventually) -> None:
+    """When many came or went at once, more are on their way: no more than five rebuilds a second."""
+    assert rest_times(0.8, 0.5, 0.0, is_crowded=True)[0] == CROWD_REST_SECONDS
+    assert rest_times(0.8, 0.5, 0.1, is_crowded=True)[0] == pytest.approx(0.4)
+    rig, moments = Rig(), []
+    rig.directory.on_update(lambda state: moments.append(asyncio.get_running_loop().time()))
+    crowd = [instance(port) for port in range(1, MANY + 1)]
+    async with running(rig.directory):
+        for shown in (crowd, crowd[:1]):
+            rig.store.show(*shown)
+            for wake in rig.store.wakes:
+                wake()
+            await eventually(lambda wanted=shown: len(rig.ports) == len(wanted))
+    came, went, *_ = moments
+    assert went - came >= CROWD_REST_SECONDS
 
 
 async def test_every_node_rests_by_its_own_dice(eventually: Eventually) -> None:

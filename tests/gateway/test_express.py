@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hydra_asgi.core.admission.gateway_proof import is_proof
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.health.concurrency import Limits
 from hydra_asgi.core.instance import Address, Dialect, Revision, Route, ServiceInstance, Snapshot
 from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings
 from hydra_asgi.errors import ResponseCutError, UpstreamError
+from hydra_asgi.gateway.crossing import Crossing
 from hydra_asgi.gateway.express import Express
 from hydra_asgi.gateway.express_ways import MAX_PATH_BYTES, MAX_REMEMBERED
 from hydra_asgi.gateway.forward import Forwarder
@@ -31,7 +34,11 @@ Eventually = Callable[..., Any]
 
 ID = "0123456789abcdef0123456789abcdef"
 MINTED = "abcdefghijklmnopqrst"
+NOW = 1_790_000_040.0
 HOST = (b"host", b"site.test")
+MOST_CALLS = 80
+"""Of an ordinary request, from the server's call of the app to its return, with those of the fakes."""
+
 KEPT = (b"cookie", b"a=1; hydra-key=ABCDEFGHIJKLMNOPQRST; b=2")
 
 
@@ -72,6 +79,7 @@ class Gateway:
         shares: Any = None,
         trusted: bool = False,
         limits: Limits | None = None,
+        is_observed: bool = True,
         **options: Any,
     ) -> None:
         self.upstream = FakeUpstream(*(answers or (lambda request: whole(),)))
@@ -82,13 +90,21 @@ class Gateway:
         self.tasks: set[asyncio.Task[Any]] = set()
         self.limits = ServiceLimits(limits)
         self.state = self.build(*instances, settings=shares)
+        self.crossing = Crossing(
+            lambda: self.state,
+            cookies={"picky": {"a"}},
+            secret=lambda service: "the secret of this site",
+            gateway="node-7f",
+            wall=lambda: NOW,
+        )
         self.forward = Forwarder(
             self.upstream,
             pseudonym="node-7f",
             trusted=lambda peer: trusted,
             vouch=lambda token: None,
             limits=self.limits,
-            on_record=self.records.append,
+            crossing=self.crossing,
+            on_record=self.records.append if is_observed else None,
             **options,
         )
         front = GatewayFront(
@@ -211,6 +227,9 @@ RESPONSES = st.sampled_from(
         lambda: whole(headers=[(b"Connection", b"x-secret"), (b"X-Secret", b"1"), (b"Hydra-Key", b"2")]),
         lambda: whole(headers=[(b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2"), (b"Date", b"now")]),
         lambda: whole(headers=[(b"X-Request-Id", b"its own")]),
+        lambda: whole(b"", 302, [(b"Location", b"http://10.0.0.2:8002/base/x")]),
+        lambda: whole(b"", 302, [(b"Connection", b"x-secret"), (b"Location", b"/base/x")]),
+        lambda: whole(headers=[(b"Content-Location", b"http://10.0.0.1:8002/x"), (b"Location", b"http://evil.test/x")]),
         lambda: whole(headers=[(b"Cache-Control", b"public, max-age=60")]),
         lambda: FakeResponse(200, [b"streamed", b" by pieces"]),
         lambda: FakeResponse(200, b"x", headers=[(b"content-length", b"1")]),
@@ -636,3 +655,60 @@ async def test_what_a_proxy_of_ours_has_said_stays(trusted: bool) -> None:
     told_of = [value for name, value in gateway.sent[0].headers if name == b"x-forwarded-proto"]
     assert told_of == [b"https" if trusted else b"http"]
     assert gateway.completed == []
+
+
+async def test_a_service_with_a_rule_for_cookies() -> None:
+    """Its requests are looked at, so they take the complete way, and it gets the cookies that it may see."""
+    picky = instance(3, "/picky", service="picky")
+    gateway = Gateway(instances=(ONE, picky))
+    await gateway.get("/orders/1", headers=[HOST, KEPT])
+    assert gateway.completed == []
+    assert KEPT in gateway.sent[0].headers
+    await gateway.get("/picky", headers=[HOST, KEPT])
+    assert gateway.completed == ["/picky"]
+    assert [pair for pair in gateway.sent[1].headers if pair[0] == b"cookie"] == [(b"cookie", b"a=1")]
+
+
+@pytest.mark.parametrize("is_express", [True, False])
+async def test_gateways_prove_themselves(is_express: bool) -> None:
+    """Nodes of ours are told by whom a request is forwarded; others are not, and no client can say it."""
+    medusa = instance(3, "/medusa", service="medusa", dialect=Dialect.MEDUSA)
+    gateway = Gateway(instances=(ONE, medusa), is_express=is_express)
+    forged = (b"hydra-gateway", b"v1;forged")
+    await gateway.get("/orders/1", headers=[HOST, forged])
+    await gateway.get("/medusa", headers=[HOST, forged])
+    first, second = [[value for name, value in sent.headers if name == b"hydra-gateway"] for sent in gateway.sent]
+    assert [is_proof("the secret of this site", value, service="orders", now=NOW) for value in first] == [True]
+    assert second == []
+
+
+@pytest.mark.parametrize("is_express", [True, False])
+async def test_addresses_that_only_we_can_reach(is_express: bool) -> None:
+    """A redirect to an instance leads to the site."""
+    gateway = Gateway(whole(b"", 302, [(b"Location", b"http://10.0.0.1:8002/login")]), is_express=is_express)
+    answer = await gateway.get("/orders/1")
+    assert [value for name, value in answer.headers if name == b"location"] == [b"/login"]
+
+
+async def test_the_short_way_is_short() -> None:
+    """What an ordinary request costs is the number of calls it makes, once all of it is known."""
+    gateway, calls = Gateway(is_observed=False), 0
+    scope = http_scope("/orders", headers=[HOST, KEPT, (b"accept", b"*/*")])
+
+    def count(frame: Any, event: str, argument: Any) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    async def send(message: Any) -> None:
+        """Take it."""
+
+    for _ in range(3):
+        await gateway.app(scope, None, send)
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        await gateway.app(scope, None, send)
+    finally:
+        sys.setprofile(before)
+    assert len(gateway.sent) == 4
+    assert calls <= MOST_CALLS, calls

@@ -13,6 +13,7 @@ from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
 from hydra_asgi.core.instance import Address, Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
+from hydra_asgi.gateway.crossing import Crossing
 from hydra_asgi.gateway.observation import ForwardRecord
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 from hydra_asgi.websocket_ports import WebSocketRefusal, WebSocketRequest
@@ -120,6 +121,15 @@ async def test_the_handshake_says_who_asks_and_who_is_asked() -> None:
         assert gateway.header(b"hydra-key") == keys
         for name in (b"sec-websocket-extensions", b"connection", b"upgrade", b"x-hop"):
             assert gateway.header(name) == []
+
+
+async def test_what_is_special_to_the_service() -> None:
+    """It gets the cookies that it may see, and a proof that a gateway of its site asks."""
+    crossing = Crossing(cookies={"chat": {"a"}}, secret=lambda service: "the secret of this site", gateway="node-7f")
+    gateway = Gateway(FakeConnection(Close(1000)), crossing=crossing)
+    await gateway(SocketClient(), socket_scope(headers=[HOST, (b"cookie", b"a=1; b=2")]))
+    assert gateway.header(b"cookie") == [b"a=1"]
+    assert len(gateway.header(b"hydra-gateway")) == 1
 
 
 @pytest.mark.parametrize(("client", "told"), [(("10.9.9.9", 1), [b"1.2.3.4", b"10.9.9.9"]), (None, [b"unknown"])])

@@ -37,14 +37,14 @@ async def page(scope: Any, receive: Any, send: Any) -> None:
 class Rig:
     """The parts of a node, of which nothing runs."""
 
-    def __init__(self, upstream: Any = None, prober: Any = None, **options: Any) -> None:
+    def __init__(self, upstream: Any = None, prober: Any = None, app: Any = page, **options: Any) -> None:
         read = read_options(options, {})
         self.store = MemoryStore()
         self.fragments: Any = None
         self.overviews: list[Overview] = []
         declarations = Declarations()
         own = OwnApp(read, declarations)
-        own.mount(page)  # type: ignore[arg-type]
+        own.mount(app)
         self.parts: Parts = assemble(
             read,
             own,
@@ -155,6 +155,31 @@ async def test_trusted_proxies(trusted: str, client: str, seen: bytes) -> None:
     await exchange(rig.parts.front, http_scope("/orders", headers=headers, client=(client, 1)))
     fields = [value for name, value in orders.scopes[0]["headers"] if name == b"x-forwarded-for"]
     assert b", ".join(fields) == seen
+
+
+async def test_a_service_believes_its_gateway() -> None:
+    """Behind a gateway that shares its secret an app sees the visitor, and not the gateway; and no proof of that."""
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope)
+        await page(scope, receive, send)
+
+    shared = {"secret": "the secret of this site", "key": "k"}
+    joining = {"gateways": ["http://gateway:80"], "address": "http://orders:80"}
+    services = [Rig(service="orders", app=app, **shared, **joining), Rig(service="orders", app=app, **joining, key="k")]
+    for service in services:
+        gateway = Rig(AsgiUpstream({"orders:80": service.parts.front}), **shared)
+        await gateway.list(ServiceInstance("orders", Address("http", "orders", 80), routes=routes("/orders")))
+        headers = [(b"host", b"site.test"), (b"x-forwarded-for", b"6.6.6.6"), (b"hydra-gateway", b"forged")]
+        await exchange(
+            gateway.parts.front, http_scope("/orders", headers=headers, client=("192.0.2.1", 1), scheme="https")
+        )
+    believed, alone = seen
+    assert (believed["client"], believed["scheme"]) == (("192.0.2.1", 0), "https")
+    assert (alone["client"][0], alone["scheme"]) != ("192.0.2.1", "https")
+    for scope in seen:
+        assert b"hydra-gateway" not in dict(scope["headers"])
 
 
 async def test_an_app_that_nobody_asks_over_the_network_is_there_at_once() -> None:

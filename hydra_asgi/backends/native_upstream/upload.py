@@ -15,6 +15,9 @@ __all__ = ["send_at_once", "send_in_steps"]
 CONTINUE_SECONDS: Final = 1.0
 """How long a body waits for a 100: servers that know the field answer at once, the others never do."""
 
+AT_ONCE_BYTES: Final = 262_144
+"""Whole bodies up to here are handed to the system in one go, and may wait there: they are in memory as it is."""
+
 ONE_WRITE_BYTES: Final = 65_536
 """Bodies up to here leave with their head: the copy costs less than a second system call and packet."""
 
@@ -22,9 +25,13 @@ ONE_WRITE_BYTES: Final = 65_536
 def send_at_once(connection: Connection, request: UpstreamRequest, head: bytes, shape: Shape) -> bool:
     """Write a request that needs no waiting. False: nothing was written, `send_in_steps` has to."""
     body = request.body
-    if not isinstance(body, bytes) or len(body) > ONE_WRITE_BYTES or expects_continue(request, shape):
+    if not isinstance(body, bytes) or len(body) > AT_ONCE_BYTES or expects_continue(request, shape):
         return False
-    connection.outbox.write(head + body)
+    if len(body) <= ONE_WRITE_BYTES:
+        connection.outbox.write(head + body)
+    else:
+        connection.outbox.write(head)
+        connection.outbox.write(body)
     return True
 
 

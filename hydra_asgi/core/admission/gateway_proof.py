@@ -15,7 +15,7 @@ __all__ = ["HEADER", "MINUTE", "is_proof", "minute_of", "prove"]
 HEADER: Final = b"hydra-gateway"
 MINUTE: Final = 60.0
 
-_FORM: Final = re.compile(rb"v1;m=([0-9]{1,12});g=([A-Za-z0-9._~-]{1,64});s=([0-9a-f]{64})")
+_FORM: Final = re.compile(rb"v1;m=([1-9][0-9]{0,11});g=([A-Za-z0-9._~-]{1,64});s=([0-9a-f]{64})")
 
 
 def minute_of(now: float) -> int:

@@ -116,7 +116,7 @@ class InstanceRecord:
 
     def is_doubted(self, now: float) -> bool:
         """Whether the next answer is not to be counted on: the instance is ejected, or being tried, or silent."""
-        return self._until is not None or (now - self._quiet_since >= SILENT_SECONDS and self._is_silent(now))
+        return self._until is not None or self._is_silent(now)
 
     def begin(self, now: float) -> int:
         """A request is sent there. Returns its number, to be given back with its outcome."""
@@ -130,6 +130,20 @@ class InstanceRecord:
         self._number += 1
         if self._until is not None and now >= self._until and not self._probe:
             self._probe = self._number
+        return self._number
+
+    def begin_well(self, now: float) -> int:
+        """As `begin`, unless the instance is doubted; 0 then, and nothing was begun. In one call, for most requests."""
+        if self._until is not None or (now - self._quiet_since >= SILENT_SECONDS and self._is_silent(now)):
+            return 0
+        if self.waiting:
+            self._unanswered += 1
+        else:
+            self._quiet_since = now
+            self._unanswered = 1
+        self.waiting += 1
+        self._last_sent = now
+        self._number += 1
         return self._number
 
     def answered(self, number: int, *, good: bool, now: float) -> Change | None:

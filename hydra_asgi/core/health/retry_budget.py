@@ -68,8 +68,7 @@ class RetryBudgets:
 
     def deposit(self, service: str, now: float) -> None:
         """A client's request to the service came."""
-        budget = self._budgets.get(service) or self._of(service, now)
-        budget.deposit(now)
+        (self._budgets.get(service) or self._of(service, now)).deposit(now)
 
     def withdraw(self, service: str, now: float) -> bool:
         """Take one retry of the service; False when none is left."""

@@ -32,7 +32,7 @@ class Rig:
         assert await self.pool.slot() is None
         self.pool.dialled(self.connection)
         headers = [(b"host", b"site.test"), *([(b"upgrade", b"chat")] if upgrade else [])]
-        body = None if is_sent else b"x" * 100_000
+        body = None if is_sent else b"x" * 300_000
         request = UpstreamRequest(self.connection.address, "GET", b"/", headers, body)
         if not is_sent:
             self.connection.pause_writing()

@@ -9,7 +9,7 @@ import pytest
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES
 from hydra_asgi.backends.native_upstream.request_head import write_head
-from hydra_asgi.backends.native_upstream.upload import ONE_WRITE_BYTES, send_at_once, send_in_steps
+from hydra_asgi.backends.native_upstream.upload import AT_ONCE_BYTES, ONE_WRITE_BYTES, send_at_once, send_in_steps
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
@@ -83,9 +83,13 @@ async def test_a_small_request_is_one_write() -> None:
 
 
 async def test_a_large_body_is_not_copied() -> None:
-    """It leaves behind its head, and is drained."""
-    instance = Instance()
+    """It leaves behind its head, and a very large one is drained."""
     body = b"x" * (ONE_WRITE_BYTES + 1)
+    instance = Instance()
+    assert instance.at_once(asking(body))
+    assert instance.transport.writes[1] is body
+    body = b"x" * (AT_ONCE_BYTES + 1)
+    instance = Instance()
     assert await instance.steps(asking(body))
     assert instance.transport.writes[1] is body
 
@@ -165,7 +169,7 @@ async def test_an_answer_stops_a_stream_that_never_waits() -> None:
 
 async def test_an_answer_stops_a_full_connection() -> None:
     """An answer that comes while the instance takes nothing ends the upload of whole bodies and of streams."""
-    for body in (b"x" * 100_000, of(b"x" * 100_000, b"y")):
+    for body in (b"x" * (AT_ONCE_BYTES + 1), of(b"x" * 100_000, b"y")):
         instance = Instance()
         instance.connection.pause_writing()
         sending = await started(instance.steps(asking(body)))

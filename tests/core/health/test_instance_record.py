@@ -313,3 +313,17 @@ def _end(record: InstanceRecord, number: int, outcome: str, now: float) -> None:
         record.failed(number, refused=True, now=now)
     else:
         record.answered(number, good=True, now=now)
+
+
+def test_a_request_is_begun_only_where_all_is_well() -> None:
+    """In one call: as `begin` says it, or nothing at all."""
+    record, twin = InstanceRecord(), InstanceRecord()
+    for now in (0.0, 0.1, 0.7):
+        assert record.begin_well(now) == twin.begin(now)
+    assert record.waiting == twin.waiting == 3
+    for _ in range(8):
+        record.begin_well(0.8)
+    waiting = record.waiting
+    assert record.begin_well(2.0) == 0
+    assert record.waiting == waiting
+    assert ejected().begin_well(5.0) == 0
