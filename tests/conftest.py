@@ -59,7 +59,7 @@ def _never_block(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]
 def eventually() -> Callable[..., Any]:
     """Waits until a condition holds, as in `await eventually(lambda: seen)`."""
 
-    async def wait(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    async def wait(condition: Callable[[], object], seconds: float = 15.0) -> None:
         async with asyncio.timeout(seconds):
             while not condition():  # noqa: ASYNC110 - the condition is the test's own and sets no event
                 await asyncio.sleep(0.005)

@@ -117,7 +117,7 @@ def test_it_says_that_it_drains() -> None:
         connection.endheaders()
         assert connection.getresponse().status == 404  # the body is still to come
         os.kill(os.getpid(), signal.SIGTERM)
-        wait_until(lambda: seen.append(get(control, "/h/ready")) or seen[-1].status == 503, "it drains", 2)
+        wait_until(lambda: seen.append(get(control, "/h/ready")) or seen[-1].status == 503, "it drains", 10)
         connection.close()
 
     run(ask)

@@ -553,7 +553,7 @@ async def test_a_body_drop_by_drop() -> None:
         while not dripping.done():
             one = time.monotonic()
             assert (await get(gateway.port, "/good/x")).status == 200
-            assert time.monotonic() - one < 1.0
+            assert time.monotonic() - one < 3.0
             await asyncio.sleep(0.2)
         assert {head.split()[1] for head in dripping.result()} == {b"408"}
-        assert 4.5 < time.monotonic() - began < 7.0
+        assert 4.5 < time.monotonic() - began < 15.0

@@ -169,7 +169,8 @@ async def test_timeouts_of_a_tag() -> None:
     async with site() as where:
         await where.join("hung", never)
         await where.known("hung")
-        for text, low, high in (("1ms", 0.0, 0.4), ("99999s", BUDGET * 0.9, BUDGET + SLACK), ("-1", 0.0, 0.4)):
+        short, whole = (0.0, BUDGET - 0.1), (BUDGET * 0.9, BUDGET + SLACK)
+        for text, (low, high) in (("1ms", short), ("99999s", whole), ("-1", short)):
             where.pages["p"] = f'<m:fragment service="hung" ref="part" timeout="{text}">no</m:fragment>'
             began = time.monotonic()
             page = await get(where.port, "/pages/p")
@@ -202,9 +203,9 @@ async def test_a_page_without_end(eventually: Eventually) -> None:
         writer.write(b"GET /pages/p HTTP/1.1\r\nhost: site.test\r\n\r\n")
         received = await reader.readuntil(b"<p>tick</p>")
         assert b"<b>good</b>" in received
-        assert time.monotonic() - began < BUDGET
+        assert time.monotonic() - began < 10
         writer.transport.abort()
-        await eventually(ended.is_set, 3)
+        await eventually(ended.is_set, 10)
 
 
 async def test_a_reader_who_leaves_during_a_fragment(eventually: Eventually) -> None:
@@ -313,7 +314,7 @@ async def test_an_upload_that_nobody_wants() -> None:
         began = time.monotonic()
         writer.write(b"POST /full HTTP/1.1\r\nhost: site.test\r\ncontent-length: 10737418240\r\n\r\n")
         answered = asyncio.create_task(reader.readuntil(b"no!"))
-        while not answered.done() and time.monotonic() - began < 1.5:
+        while not answered.done() and time.monotonic() - began < 10:
             if not writer.transport.is_closing():
                 writer.write(b"x" * 65_536)
             await asyncio.wait({answered}, timeout=0.01)
@@ -321,7 +322,7 @@ async def test_an_upload_that_nobody_wants() -> None:
         writer.transport.abort()
         assert answered.done(), "no answer while the upload went on"
         assert answered.result().startswith(b"HTTP/1.1 413")
-        assert seconds < 1.0
+        assert seconds < 8.0
 
 
 async def test_the_log_stays_one_line() -> None:
@@ -480,10 +481,10 @@ async def test_joining_while_a_large_directory_is_built() -> None:
             assert (await get(port, "/good/x")).status == 200
             longest = max(longest, time.monotonic() - began)
         # A table of this size takes its time on two cores that others use, and between two builds there is a rest.
-        async with asyncio.timeout(3.0):
+        async with asyncio.timeout(15):
             for path in [*(f"/small{number}" for number in range(10)), "/l3/r1999/7"]:
                 await answers(port, path)
-        assert longest < 1.0
+        assert longest < 5.0
 
 
 async def test_a_hundred_flaps_a_second() -> None:
@@ -515,10 +516,11 @@ async def test_a_hundred_flaps_a_second() -> None:
         end()
         assert flaps > 20
         assert builds <= 1.5 * 20 + 2
-        assert slowest < 0.5
+        assert slowest < 3.0  # nobody waits for a table to be built
         assert (await flapper.register()).status == 200
-        await asyncio.sleep(0.3)
-        assert (await get(port, "/flap")).status == 200
+        async with asyncio.timeout(10):
+            while (await get(port, "/flap")).status != 200:  # noqa: ASYNC110 - asks over the network
+                await asyncio.sleep(0.02)
 
 
 async def test_two_gateways_that_point_at_each_other() -> None:
@@ -533,7 +535,7 @@ async def test_two_gateways_that_point_at_each_other() -> None:
                 began = time.monotonic()
                 answer = await get(port, "/ping/x", method=method)
                 assert answer.status == 508
-                assert time.monotonic() - began < 1.0
+                assert time.monotonic() - began < 5.0
             assert (await get(port, "/h/live")).status == 200
 
 

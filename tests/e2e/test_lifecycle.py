@@ -180,7 +180,7 @@ def test_a_service_leaves_the_site_before_it_ends(tmp_path: Path, server: str) -
         patient.start()
         wait_until(lambda: get(back, "/orders/waiting").body == "1", "the slow request arrives")
         service.signal(signal.SIGTERM)
-        wait_until(lambda: answers(front, "/orders", 503), "its routes are gone", 1)
+        wait_until(lambda: answers(front, "/orders", 503), "its routes are gone", 5)
         if server == "uvicorn":
             assert get(back, "/orders").status == 200
             assert get(back, "/h/ready").status == 503
@@ -201,7 +201,7 @@ def test_the_drain_command(tmp_path: Path) -> None:
         wait_until(lambda: get(back, "/orders/waiting").body == "1", "the slow request arrives")
         ended = drain(f"http://127.0.0.1:{back}", SECRET)
         assert (ended.returncode, ended.stdout) == (0, "drained; no requests are still served\n")
-        patient.join(1)
+        patient.join(10)
         assert slow == [200]
         assert answers(front, "/orders", 503)
         assert answers(back, "/h/ready", 503)
@@ -221,9 +221,9 @@ def test_a_killed_gateway_is_noticed(tmp_path: Path) -> None:
         with open_stream(front):
             assert get(back, "/orders/streaming").body == "1"
             gateway.kill()
-            wait_until(lambda: get(back, "/orders/streaming").body == "0", "the stream ends", 1)
+            wait_until(lambda: get(back, "/orders/streaming").body == "0", "the stream ends", 5)
         gateway.start()
-        wait_until(lambda: answers(front, "/orders"), f"the service is back\n{gateway.output}\n{service.output}", 6)
+        wait_until(lambda: answers(front, "/orders"), f"the service is back\n{gateway.output}\n{service.output}")
 
 
 def test_a_gateway_without_file_descriptors(tmp_path: Path) -> None:
