@@ -16,6 +16,7 @@ from hydra_asgi import Hydra
 from hydra_asgi.core.admission.signature import lease_nonce, sign
 from hydra_asgi.wire.announcement import registration_json
 from tests.e2e.hostile import KEY, SECRET, Member, Message, Recorder, announced, answers, call, get, node, request
+from tests.pace import at_usual_pace
 from tests.raw_server import RawServer, raw_server
 
 pytestmark = pytest.mark.e2e
@@ -494,7 +495,8 @@ async def test_hostile_questions() -> None:
             fields = [(b"hydra-signature", signature(body, nonce=f"n{number}", path=path))]
             cpu = time.process_time()
             answer = await call(gateway.port, request("POST", path, body, fields))
-            assert time.process_time() - cpu < CPU_SECONDS
+            taken = time.process_time() - cpu
+            assert taken < CPU_SECONDS or taken < at_usual_pace(CPU_SECONDS)
             assert 400 <= answer.status < 500, (question, answer)
             assert json.loads(answer.body)["reason"]
         body = json.dumps({"requests": {"good": [one]}}).encode()

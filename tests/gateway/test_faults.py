@@ -158,7 +158,8 @@ async def test_all_down_is_said_at_once_and_recovers(tmp_path: Path) -> None:
             assert statuses(answers[1:]) == {503}
             assert all(answer.header(b"retry-after") == b"3" for answer in answers[1:])
             assert all((answer.header(b"proxy-status") or b"").startswith(b"hydra; error=") for answer in answers[1:])
-            assert statistics.median(record.seconds for record in running.records) < 0.5  # half of what an attempt to connect may take
+            # Half of what an attempt to connect may take.
+            assert statistics.median(record.seconds for record in running.records) < 0.5
             with member(tmp_path, second.port or 0):
                 async with asyncio.timeout(10):
                     while (await running.ask("k")).status != 200:  # noqa: ASYNC110 - asks another process

@@ -44,7 +44,7 @@ async def exchange_bytes(port: int, request: bytes) -> bytes:
     received = b""
     try:
         writer.write(request)
-        async with asyncio.timeout(3.0):
+        async with asyncio.timeout(10):
             while piece := await reader.read(65536):
                 received += piece
     except (TimeoutError, ConnectionError):

@@ -27,7 +27,8 @@ from tests.gateway.servers import SOCKET_SERVERS, serving
 pytestmark = [pytest.mark.e2e, pytest.mark.parametrize("server", SOCKET_SERVERS)]
 
 Eventually = Callable[..., Any]
-AT_MOST = 2.0
+AT_MOST = 6.0
+"""The bar is 2 s, on a machine that has nothing else to do."""
 
 
 class Forwarding:

@@ -22,6 +22,7 @@ from hydra_asgi.wire.fragments import (
     parse_render,
     render_json,
 )
+from tests.pace import at_usual_pace
 from tests.recorded_fragments import recorded
 
 NOTHING = "$#FRGM-5nOVcKu4ljk1Ak+1Eouuliwk020tCSaYUaLZknZaVK7BeYNt802eW2fENzui"
@@ -206,7 +207,8 @@ def test_hostile_bodies_are_refused(sent: bytes, status: int, reason: str) -> No
         parse_render(sent)
     assert caught.value.status == status
     assert len(caught.value.reason) < 400
-    assert time.process_time() - started < 0.5  # ten times the aim: the machine that runs this is shared
+    taken = time.process_time() - started
+    assert taken < at_usual_pace(0.5)  # ten times the aim: the machine that runs this is shared
 
 
 @pytest.mark.parametrize(

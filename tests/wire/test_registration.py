@@ -13,6 +13,7 @@ from hydra_asgi.core.binding import Binding
 from hydra_asgi.core.instance import Address, Dialect, FragmentDeclaration, MenuItem, Route, RouteKind
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.wire.registration import Registration, parse_registration
+from tests.pace import at_usual_pace
 
 RECORDINGS = Path(__file__).parent.parent / "recordings" / "medusa-0.9.5"
 JAVA: dict[str, Any] = {
@@ -309,7 +310,8 @@ def test_hostile_bodies_end_quickly(name: str) -> None:
     started = time.process_time()
     error = refused(HOSTILE[name])
     assert error.status in {400, 413, 422}
-    assert time.process_time() - started < 0.5  # ten times the aim: the machine that runs this is shared
+    taken = time.process_time() - started
+    assert taken < at_usual_pace(0.5)  # ten times the aim: the machine that runs this is shared
 
 
 @given(st.binary(max_size=200))

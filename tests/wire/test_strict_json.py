@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydra_asgi.wire.strict_json import NotJsonError, dump_json, is_deeper, read_json
+from tests.pace import at_usual_pace
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False)
@@ -46,7 +47,8 @@ def test_hostile_bodies_are_refused_quickly(body: bytes, reason: str) -> None:
     started = time.process_time()
     with pytest.raises(NotJsonError, match=reason):
         read_json(body)
-    assert time.process_time() - started < 0.5  # ten times the aim: the machine that runs this is shared
+    taken = time.process_time() - started
+    assert taken < at_usual_pace(0.5)  # ten times the aim: the machine that runs this is shared
 
 
 def test_escaped_pairs_are_text() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hydra_asgi.core.binding import Binding
 from hydra_asgi.core.html.fragment_tag import MAX_ATTRIBUTES, parse_fragment_tag
+from tests.pace import at_usual_pace
 
 
 def test_service_and_ref_are_read() -> None:
@@ -129,7 +130,8 @@ def test_too_many_attributes_are_a_problem() -> None:
     assert parse_fragment_tag(allowed).problem is None
     started = time.process_time()
     problem = parse_fragment_tag(allowed + b" b=c" * 40_000).problem
-    assert time.process_time() - started < 0.2
+    taken = time.process_time() - started
+    assert taken < at_usual_pace(0.2)
     assert problem is not None
     assert "more than 64" in problem
 
