@@ -496,7 +496,7 @@ async def test_hostile_questions() -> None:
             cpu = time.process_time()
             answer = await call(gateway.port, request("POST", path, body, fields))
             taken = time.process_time() - cpu
-            assert taken < CPU_SECONDS or taken < at_usual_pace(CPU_SECONDS)
+            assert taken < at_usual_pace(CPU_SECONDS)
             assert 400 <= answer.status < 500, (question, answer)
             assert json.loads(answer.body)["reason"]
         body = json.dumps({"requests": {"good": [one]}}).encode()

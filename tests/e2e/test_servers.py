@@ -40,7 +40,8 @@ def test_either_framework_is_the_gateway(tmp_path: Path, server: str, gateway: s
         page = get(front, "/")
         assert "Checkout is taking a short break" not in page.body
         assert "<m:fragment" not in page.body
-        assert page.header("content-length") is None
+        # None of the template; a server that gets a whole page in one piece may measure that.
+        assert page.header("content-length") in (None, str(len(page.body.encode())))
         assert page.header("cache-control") == "no-store"
         orders = get(front, "/orders")
         assert orders.status == 200
@@ -50,7 +51,7 @@ def test_either_framework_is_the_gateway(tmp_path: Path, server: str, gateway: s
         # A goodbye takes the routes along at once, and what is left still answers.
         second.terminate()
         gone = "/orders" if service == "orders" else "/"
-        wait_until(lambda: get(front, gone).status == 503, "the routes leave with their service", 3)
+        wait_until(lambda: get(front, gone).status == 503, "the routes leave with their service")
         left = get(front, gone)
         assert left.header("retry-after") is not None
         assert (left.header("proxy-status") or "").startswith("hydra; error=")

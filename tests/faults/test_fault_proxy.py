@@ -180,10 +180,10 @@ def test_only_some_connections_are_harmed() -> None:
 
 
 def test_a_target_that_is_away(proxy: FaultProxy) -> None:
-    """Nobody behind the proxy: the connection is reset."""
+    """Nobody behind the proxy: the connection is reset, as soon as it stands or when something is read."""
     with (
         FaultProxy(free_port()) as lonely,
-        socket.create_connection(("127.0.0.1", lonely.port), 5) as connection,
         pytest.raises(ConnectionResetError),
+        socket.create_connection(("127.0.0.1", lonely.port), 5) as connection,
     ):
         connection.recv(1)
