@@ -9,35 +9,25 @@ from asgiref.typing import ASGISendCallable, HTTPResponseBodyEvent
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.lookout import Lookout
+from hydra_asgi.gateway.patience import Patience
 
 __all__ = ["PatientSend"]
 
 
-class PatientSend:
+class PatientSend(Patience):
     """A `send` for pieces of a body that fails with `UpstreamError(CLIENT_SLOW)` when one takes too long; a context.
 
     Servers let `send` wait while the client's side of the connection is full. Only that time counts, not the time
-    between two pieces. The lookout sees now and then how long the present piece has taken, so a piece costs two
-    assignments.
+    between two pieces. It is watched from the first piece to the end, so that a piece costs two assignments.
 
     Args:
         send: the request's channel.
-        seconds: how long a piece may take at least; it is noticed when the lookout looks next. None waits for ever.
+        seconds: how long a piece may take at least; see `Patience`.
         lookout: looks.
         owner: the task that sends, where it is known already.
     """
 
-    __slots__ = (
-        "_cancelling",
-        "_has_begun",
-        "_is_late",
-        "_is_sending",
-        "_lookout",
-        "_owner",
-        "_seconds",
-        "_send",
-        "_since",
-    )
+    __slots__ = ("_has_begun", "_is_sending", "_send")
 
     def __init__(
         self,
@@ -46,13 +36,10 @@ class PatientSend:
         lookout: Lookout,
         owner: asyncio.Task[Any] | None = None,
     ) -> None:
+        super().__init__(seconds, lookout, owner)
         self._send = send
-        self._seconds = seconds
-        self._lookout = lookout
-        self._is_late = self._is_sending = False
-        self._since: float | None = None
+        self._is_sending = False
         self._has_begun = False
-        self._owner = owner
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +56,7 @@ class PatientSend:
         if not self._has_begun:
             if self._seconds is None:
                 return await self._send(message)
+            self._has_begun = True
             self._begin()
         self._since = None
         self._is_sending = True
@@ -84,23 +72,5 @@ class PatientSend:
 
     def look(self, now: float) -> None:
         """Be seen by the lookout: end a piece that takes too long."""
-        if not self._is_sending or self._is_late or self._owner is None or self._seconds is None:
-            return
-        if self._since is None:
-            self._since = now
-        elif now - self._since >= self._seconds:
-            self._is_late = True
-            self._owner.cancel()
-
-    def _begin(self) -> None:
-        owner = self._owner or asyncio.current_task()
-        if owner is None:
-            raise AssertionError("coroutines of asyncio run in tasks")
-        self._has_begun = True
-        self._owner = owner
-        self._cancelling = owner.cancelling()
-        self._lookout.add(self)
-
-    def _was_cut(self) -> bool:
-        """Whether a cancellation is ours; it is taken back then."""
-        return self._is_late and self._owner is not None and self._owner.uncancel() <= self._cancelling
+        if self._is_sending:
+            super().look(now)

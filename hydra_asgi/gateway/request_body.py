@@ -7,17 +7,21 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.headers.field_names import FieldNames, field_names
 from hydra_asgi.core.headers.request_check import declared_length
 from hydra_asgi.errors import UpstreamError
+from hydra_asgi.gateway.lookout import Lookout
+from hydra_asgi.gateway.patience import Patience
 
-__all__ = ["EXPECTING_A_BODY", "RequestBody"]
+__all__ = ["EXPECTING_A_BODY", "MAX_EMPTY_PIECES", "RequestBody"]
 
 EXPECTING_A_BODY = frozenset({"POST", "PUT", "PATCH"})
 """Methods whose empty body is said with a length of 0 (RFC 9110 section 8.6)."""
 
+MAX_EMPTY_PIECES = 16
+"""Pieces without a byte that are passed over to see whether a stream has a body; servers send one or two."""
 
-class RequestBody:
+
+class RequestBody(Patience):
     """The body of one request.
 
     Args:
@@ -25,7 +29,8 @@ class RequestBody:
         receive: the request's channel.
         on_end: called once when the channel is free again, because the body was read or given up.
         idle: seconds that the client may take for its next piece; None waits for ever.
-        names: those of the request's fields, where the caller knows them already.
+        lookout: sees to that; by default one of its own.
+        owner: the task that reads, where it is known already.
 
     Attributes:
         length: the declared length of a streamed body in bytes; None when it was not declared.
@@ -34,33 +39,38 @@ class RequestBody:
         is_streamed: it comes in pieces.
     """
 
+    __slots__ = ("_first", "_is_open", "_is_read", "_on_end", "_receive", "_whole", "is_streamed", "is_touched",
+                 "length", "taken")  # fmt: skip
+
     def __init__(
         self,
         scope: Mapping[str, Any],
         receive: ASGIReceiveCallable,
         on_end: Callable[[], None],
         idle: float | None = None,
-        names: FieldNames | None = None,
+        lookout: Lookout | None = None,
+        owner: asyncio.Task[Any] | None = None,
     ) -> None:
+        super().__init__(idle, Lookout() if lookout is None else lookout, owner)
         headers = scope["headers"]
-        places = (names or field_names(headers)).places
-        self.length = declared_length(headers) if b"content-length" in places else None
+        names = [name for name, _ in headers]
+        self.length = declared_length(headers) if b"content-length" in names else None
         self.is_touched = False
         self.taken = 0
-        self.is_streamed = bool(self.length) or b"transfer-encoding" in places
+        self.is_streamed = bool(self.length) or b"transfer-encoding" in names
         self._whole = b"" if scope["method"] in EXPECTING_A_BODY or self.length == 0 else None
-        self._is_open = not str(scope.get("http_version", "1.1")).startswith("1") and self.length is None
+        self._is_open = self.length is None and not str(scope.get("http_version", "1.1")).startswith("1")
         self._receive = receive
         self._on_end = on_end
-        self._idle = idle
         self._first: Any = None
         self._is_read = False
 
     def call_on_end(self, on_end: Callable[[], None]) -> None:
         """Tell somebody else that the channel is free; at once where it is so already."""
-        self._on_end = on_end
         if self._is_read:
             on_end()
+        else:
+            self._on_end = on_end
 
     async def begin(self) -> None:
         """Find out whether there is a body. Only HTTP/2 and later need to look: a stream may end with its headers."""
@@ -82,20 +92,23 @@ class RequestBody:
         self.is_streamed = False
         self._whole = piece
         self.taken = len(piece)
-        self._is_read = True
-        self._on_end()
+        self._end()
 
     def has_begun(self) -> bool:
         """Do what `begin` does where nothing has to be awaited for that; False: something has to."""
         if self._is_open:
             return False
         if not self.is_streamed:
-            self._on_end()
+            self._end()
         return True
 
     async def _look(self) -> None:
         self._is_open = False
-        message = await self._next()
+        for _ in range(MAX_EMPTY_PIECES):
+            message = await self._next()
+            # Some servers tell of a stream's end in a message of its own, behind one that says nothing.
+            if message.get("body") or not message.get("more_body", False):
+                break
         if message.get("more_body", False):
             self._first = message
             self.is_streamed = True
@@ -142,15 +155,30 @@ class RequestBody:
                 if not message.get("more_body", False):
                     break
         finally:
-            self._is_read = True
-            self._on_end()
+            self._end()
+
+    def _end(self) -> None:
+        self._is_read = True
+        # Whoever is told mostly holds this body, and a circle of objects would be left to the garbage collector.
+        on_end, self._on_end = self._on_end, _nothing
+        on_end()
 
     async def _next(self) -> Any:
+        if self._seconds is not None:
+            self._begin()
         try:
-            async with asyncio.timeout(self._idle):
-                message: Any = await self._receive()
-        except TimeoutError:
-            raise UpstreamError(ErrorKind.CLIENT_SLOW, f"nothing of the request for {self._idle} s") from None
+            message: Any = await self._receive()
+        except asyncio.CancelledError:
+            if self._was_cut():
+                detail = f"nothing of the request for {self._seconds:g} s"
+                raise UpstreamError(ErrorKind.CLIENT_SLOW, detail) from None
+            raise
+        finally:
+            self._lookout.discard(self)
         if message["type"] == "http.disconnect":
             raise UpstreamError(ErrorKind.CLIENT_GONE, "the client went away before the end of its request")
         return message
+
+
+def _nothing() -> None:
+    """Nobody waits for the request's channel any more."""

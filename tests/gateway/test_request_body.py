@@ -1,13 +1,15 @@
 """A request's body on its way to an instance."""
 
 import asyncio
+import weakref
 from typing import Any
 
 import pytest
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
-from hydra_asgi.gateway.request_body import RequestBody
+from hydra_asgi.gateway.lookout import Lookout
+from hydra_asgi.gateway.request_body import MAX_EMPTY_PIECES, RequestBody
 from tests.exchange import http_scope
 
 LENGTH = (b"content-length", b"3")
@@ -89,6 +91,19 @@ async def test_http_2_needs_to_look() -> None:
     assert body.pieces() == b"all of it"
     assert not body.is_empty
 
+    late = Client(b"", b"", b"")
+    body = late.body(method="GET", version="2")
+    await body.begin()
+    assert body.pieces() is None
+    assert body.is_empty
+    assert late.ends == 1
+
+    slow = Client(b"", b"a", b"b")
+    body = slow.body(method="GET", version="2")
+    await body.begin()
+    assert slow.read == 2
+    assert await read(body) == [b"a", b"b"]
+
     long = Client(b"a", b"b", b"c")
     body = long.body(version="3")
     await body.begin()
@@ -101,6 +116,16 @@ async def test_http_2_needs_to_look() -> None:
     await body.begin()
     assert declared.read == 0
     assert await read(body) == [b"abc"]
+
+
+async def test_looking_for_a_body_comes_to_an_end() -> None:
+    """A client that sends one empty piece after the other is believed to have a body."""
+    client = Client(*[b""] * 2 * MAX_EMPTY_PIECES)
+    body = client.body(method="GET", version="2")
+    await body.begin()
+    assert body.is_streamed
+    assert client.read == MAX_EMPTY_PIECES
+    assert await read(body) == []
 
 
 async def test_a_client_that_leaves_mid_upload_is_an_error() -> None:
@@ -123,12 +148,80 @@ async def test_a_client_that_stalls_holds_nobody_up() -> None:
         await asyncio.Event().wait()
 
     ends: list[bool] = []
-    body = RequestBody(http_scope(headers=[LENGTH]), silent, lambda: ends.append(True), idle=0.01)
+    lookout = Lookout(0.002)
+    body = RequestBody(http_scope(headers=[LENGTH]), silent, lambda: ends.append(True), 0.01, lookout)
     await body.begin()
     with pytest.raises(UpstreamError) as slow:
         await read(body)
     assert slow.value.kind is ErrorKind.CLIENT_SLOW
     assert ends == [True]
+    assert not len(lookout)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_nobody_is_watched_between_two_pieces() -> None:
+    """The instance may take as long as it likes for what it has got, and a body that is left leaves nothing behind."""
+    lookout = Lookout(0.002)
+    client = Client(b"a", b"b")
+    body = RequestBody(http_scope(headers=[CHUNKED]), client.receive, client.end, 0.005, lookout)
+    await body.begin()
+    await body.look_ahead()
+    assert not len(lookout)
+    passed = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.03, passed.set)
+    await passed.wait()
+    assert await read(body) == [b"a", b"b"]
+    assert not len(lookout)
+
+
+async def test_a_cancellation_from_outside_stays_one() -> None:
+    """Who ends a request while its client is awaited gets a cancelled request."""
+
+    async def silent() -> Any:
+        await asyncio.Event().wait()
+
+    lookout = Lookout(0.002)
+    body = RequestBody(http_scope(headers=[LENGTH]), silent, lambda: None, 60.0, lookout)
+    reading = asyncio.create_task(body.look_ahead())
+    await asyncio.sleep(0)
+    assert len(lookout) == 1
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert not len(lookout)
+
+
+async def test_somebody_else_may_wait_for_the_end() -> None:
+    """Who takes the request over hears of the end in the place of the first, at once if it has come already."""
+    client = Client(b"a", b"b")
+    body = client.body(CHUNKED)
+    ends: list[str] = []
+    body.call_on_end(lambda: ends.append("second"))
+    assert ends == []
+    await read(body)
+    body.call_on_end(lambda: ends.append("third"))
+    assert ends == ["second", "third"]
+    assert client.ends == 0
+
+
+async def test_a_body_that_was_read_lets_go_of_whoever_waited_for_that() -> None:
+    """Request and body would else hold each other until the garbage collector comes."""
+
+    class Waiter:
+        body: RequestBody
+
+        def free(self) -> None:
+            """The channel is free."""
+
+    client, waiter = Client(b"abc"), Waiter()
+    body = waiter.body = RequestBody(http_scope(method="POST", headers=[LENGTH]), client.receive, waiter.free)
+    await body.look_ahead()
+    seen = weakref.ref(waiter)
+    del waiter
+    assert seen() is None
+    assert body.pieces() == b"abc"
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ class Connection(asyncio.Protocol):
         self._reads = True
         self._writes = True
         self.on_spoiled: Callable[[Connection], None] | None = None
-        self._on_answer: Callable[[], None] | None = None
+        self._on_news: Callable[[], None] | None = None
+        self._poll: select.poll | None = None
         self._late_kind = ErrorKind.FIRST_BYTE_TIMEOUT
         self._late_seconds: float | None = None
 
@@ -79,9 +80,10 @@ class Connection(asyncio.Protocol):
         """Whether something came that the loop has not seen yet; on an idle connection that can only be its end."""
         if self._transport is None or self.is_closed:
             return True
-        poll = select.poll()
-        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def abort(self) -> None:
         """Close at once, whatever is under way; a body that ends with its connection is not whole by that."""
@@ -137,9 +139,9 @@ class Connection(asyncio.Protocol):
         self._deadline.expires = inf
         return not self.is_answered
 
-    def call_on_answer(self, call: Callable[[], None] | None) -> None:
-        """Call once when the answer comes, for whoever waits for something else; None: no longer."""
-        self._on_answer = call
+    def call_on_news(self, call: Callable[[], None] | None) -> None:
+        """Call when anything comes, for whoever waits for something else; None: no longer."""
+        self._on_news = call
 
     # The response.
 
@@ -213,10 +215,10 @@ class Connection(asyncio.Protocol):
             self._reads = False
             cast(asyncio.Transport, self._transport).pause_reading()
         waiter = self._waiter
-        if self._on_answer is not None:
-            self._notify()
-        elif waiter is not None and not waiter.done():
+        if waiter is not None and not waiter.done():
             waiter.set_result(None)
+        if self._on_news is not None:
+            self._on_news()
 
     def eof_received(self) -> None:
         self.connection_lost(None)
@@ -264,10 +266,8 @@ class Connection(asyncio.Protocol):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-        on_answer = self._on_answer
-        if on_answer is not None and self.is_answered:
-            self._on_answer = None
-            on_answer()
+        if self._on_news is not None:
+            self._on_news()
 
     async def _next_piece(self, seconds: float | None) -> None:
         reader = self.reader

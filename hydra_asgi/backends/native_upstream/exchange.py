@@ -1,6 +1,7 @@
 """One request and the head of its response, over one connection that was leased for it."""
 
 from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.interim import tell_interim
 from hydra_asgi.backends.native_upstream.pool import AddressPool
 from hydra_asgi.backends.native_upstream.request_head import Shape
 from hydra_asgi.backends.native_upstream.response import NativeResponse, StreamedResponse, WholeResponse
@@ -42,10 +43,11 @@ async def exchange(
         connection.limit(ErrorKind.FIRST_BYTE_TIMEOUT, timeouts.first_byte)
         while not reader.status and reader.failure is None:
             if reader.interim:
-                await _tell(connection, request)
-            await connection.change()
+                await tell_interim(reader, request)
+            else:
+                await connection.change()
         if reader.interim:
-            await _tell(connection, request)
+            await tell_interim(reader, request)
         if reader.failure is not None:
             raise connection.failure()
     except BaseException:
@@ -60,10 +62,3 @@ async def exchange(
     else:
         pool.give_up(connection)
     return response
-
-
-async def _tell(connection: Connection, request: UpstreamRequest) -> None:
-    told, connection.reader.interim = connection.reader.interim, []
-    if request.on_interim is not None:
-        for status, headers in told:
-            await request.on_interim(status, headers)

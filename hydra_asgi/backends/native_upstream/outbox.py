@@ -3,10 +3,14 @@
 import asyncio
 from typing import Final
 
-__all__ = ["CORK_BYTES", "Outbox"]
+__all__ = ["CORK_BYTES", "TOGETHER_BYTES", "Outbox"]
 
 CORK_BYTES: Final = 16_384
 """Small writes are gathered up to here: copying so much costs less than another system call."""
+
+TOGETHER_BYTES: Final = 262_144
+"""Up to here, what is too large to be copied still leaves in one system call with what was gathered. Loops that cannot
+do that make a copy, so whatever is even larger leaves by itself."""
 
 
 class Outbox:
@@ -42,13 +46,21 @@ class Outbox:
         transport = self._transport
         if transport is None:
             return
-        if self.gathered:
-            gathered, self.gathered = self.gathered, b""
-            if len(data) > CORK_BYTES:
-                transport.write(gathered)
-            else:
-                data = gathered + data
-        transport.write(data)
+        if not self.gathered:
+            transport.write(data)
+            return
+        gathered, self.gathered = self.gathered, b""
+        if len(data) <= CORK_BYTES:
+            transport.write(gathered + data)
+        elif len(data) <= TOGETHER_BYTES:
+            transport.writelines((gathered, data))
+        else:
+            transport.write(gathered)
+            transport.write(data)
+
+    def precede(self, data: bytes) -> None:
+        """Send in front of what is written next. Only right before a `write`."""
+        self.gathered += data
 
     def gather(self, data: bytes) -> None:
         """Send with what follows in this turn of the loop, or at its end."""

@@ -28,6 +28,9 @@ MAX_PIECE: Final = 65_536
 """Bytes of a body given out at once: whoever works on a piece holds up the loop for as long."""
 
 
+_Pieces = list[bytes | memoryview]
+
+
 class ResponseReader:
     """The reading half of a connection: `begin`, then `feed` and `end`, then look at the attributes.
 
@@ -63,7 +66,7 @@ class ResponseReader:
         self.leftover = b""
         self._spoiled: tuple[ErrorKind, str] | None = None
         self._held = bytearray()
-        self._pieces: list[bytes] = []
+        self._pieces: _Pieces = []
         self._chunked: ChunkedBody | None = None
         self._framing = self._left = self._interim_count = 0
         self._wants_head_only = self._wants_upgrade = False
@@ -137,7 +140,10 @@ class ResponseReader:
         else:
             self._pieces = []
             self.buffered = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(pieces) != 1:
+            return b"".join(pieces)
+        piece = pieces[0]
+        return piece if isinstance(piece, bytes) else bytes(piece)
 
     def _feed_head(self, data: bytes) -> None:
         """Read a head from its first byte, and what comes behind it."""
@@ -244,10 +250,12 @@ class ResponseReader:
                 self.keeps_alive = False
 
 
-def _cut(pieces: list[bytes], size: int) -> tuple[list[bytes], list[bytes]]:
-    """The first `size` bytes of pieces that hold more, and the rest."""
+def _cut(pieces: _Pieces, size: int) -> tuple[_Pieces, _Pieces]:
+    """The first `size` bytes of pieces that hold more, and the rest, of which nothing is copied."""
     taken = 0
     while size >= len(pieces[taken]):
         size -= len(pieces[taken])
         taken += 1
-    return [*pieces[:taken], pieces[taken][:size]], [pieces[taken][size:], *pieces[taken + 1 :]]
+    view = memoryview(pieces[taken])
+    head: _Pieces = [view[:size]] if size else []
+    return pieces[:taken] + head, [view[size:], *pieces[taken + 1 :]]

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from hydra_asgi.backends.native_upstream.connection import Connection
+from hydra_asgi.backends.native_upstream.interim import InterimTeller
+from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES, Outbox
 from hydra_asgi.backends.native_upstream.request_head import Shape, expects_continue
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.errors import UpstreamError
@@ -18,20 +20,15 @@ CONTINUE_SECONDS: Final = 1.0
 AT_ONCE_BYTES: Final = 262_144
 """Whole bodies up to here are handed to the system in one go, and may wait there: they are in memory as it is."""
 
-ONE_WRITE_BYTES: Final = 65_536
-"""Bodies up to here leave with their head: the copy costs less than a second system call and packet."""
-
 
 def send_at_once(connection: Connection, request: UpstreamRequest, head: bytes, shape: Shape) -> bool:
     """Write a request that needs no waiting. False: nothing was written, `send_in_steps` has to."""
     body = request.body
     if not isinstance(body, bytes) or len(body) > AT_ONCE_BYTES or expects_continue(request, shape):
         return False
-    if len(body) <= ONE_WRITE_BYTES:
-        connection.outbox.write(head + body)
-    else:
-        connection.outbox.write(head)
-        connection.outbox.write(body)
+    outbox = connection.outbox
+    outbox.precede(head)
+    outbox.write(body)
     return True
 
 
@@ -57,19 +54,30 @@ async def send_in_steps(connection: Connection, request: UpstreamRequest, head: 
 
 
 async def _send_stream(connection: Connection, request: UpstreamRequest, body: AsyncIterator[bytes]) -> bool:
-    """Send the pieces, in the caller's task; an answer interrupts even the wait for the next piece."""
+    """Send the pieces, in the caller's task; an answer interrupts even the wait for the next piece.
+
+    What comes before the answer is told meanwhile.
+    """
     loop = asyncio.get_running_loop()
     interrupt = asyncio.timeout(None)
-    connection.call_on_answer(lambda: interrupt.reschedule(loop.time()))
-    try:
-        async with interrupt:
-            return await _send_pieces(connection, request, body)
-    except TimeoutError:
-        if not interrupt.expired():
-            raise
-        return False
-    finally:
-        connection.call_on_answer(None)
+    async with InterimTeller(connection.reader, request) as teller:
+
+        def hear() -> None:
+            if not connection.is_answered:
+                teller.hear()
+            elif not interrupt.expired():
+                interrupt.reschedule(loop.time())
+
+        connection.call_on_news(hear)
+        try:
+            async with interrupt:
+                return await _send_pieces(connection, request, body)
+        except TimeoutError:
+            if not interrupt.expired():
+                raise
+            return False
+        finally:
+            connection.call_on_news(None)
 
 
 async def _send_pieces(connection: Connection, request: UpstreamRequest, body: AsyncIterator[bytes]) -> bool:
@@ -83,7 +91,7 @@ async def _send_pieces(connection: Connection, request: UpstreamRequest, body: A
             continue
         sent += len(piece)
         if length is None:
-            connection.outbox.gather(b"%x\r\n%b\r\n" % (len(piece), piece))
+            _gather_chunk(connection.outbox, piece)
         elif sent > length:
             await _close(body)
             break
@@ -98,6 +106,15 @@ async def _send_pieces(connection: Connection, request: UpstreamRequest, body: A
         words = f"{request.address.netloc}: a request body of {length} bytes that had {sent} so far"
         raise UpstreamError(ErrorKind.PROTOCOL, words)
     return not connection.is_full
+
+
+def _gather_chunk(outbox: Outbox, piece: bytes) -> None:
+    if len(piece) <= CORK_BYTES:
+        outbox.gather(b"%x\r\n%b\r\n" % (len(piece), piece))
+        return
+    outbox.gather(b"%x\r\n" % len(piece))
+    outbox.write(piece)
+    outbox.gather(b"\r\n")
 
 
 async def _close(body: AsyncIterator[bytes]) -> None:

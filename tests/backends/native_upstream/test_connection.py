@@ -175,9 +175,9 @@ async def test_an_instance_that_takes_nothing_is_given_up() -> None:
     connection, transport = connected()
     transport.unsent = 100_000
     connection.pause_writing()
-    drain = await waiting(connection.drain(0.02))
+    drain = await waiting(connection.drain(0.4))
     for _ in range(4):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.12)
         transport.unsent -= 1
     assert not drain.done()
     await drain
@@ -205,16 +205,19 @@ async def test_permission_is_waited_for_a_while(wire: bytes, granted: bool) -> N
     assert await permission is granted
 
 
-async def test_the_answer_calls_once() -> None:
-    """Whoever waits for something else is told of the final answer, not of interim ones."""
-    called: list[str] = []
+async def test_news_are_told_until_nobody_listens() -> None:
+    """Whoever waits for something else is called for all that comes, the end included."""
+    heard: list[tuple[int, bool]] = []
     connection, _ = connected()
-    connection.call_on_answer(lambda: called.append("answered"))
+    connection.call_on_news(lambda: heard.append((len(connection.reader.interim), connection.is_answered)))
     connection.data_received(b"HTTP/1.1 100 C\r\n\r\n")
-    assert called == []
+    assert heard == [(1, False)]
     connection.data_received(LONG)
-    connection.data_received(b"x")
-    assert called == ["answered"]
+    connection.connection_lost(None)
+    assert heard[1:] == [(1, True), (1, True)]
+    connection.call_on_news(None)
+    connection.resume_writing()
+    assert len(heard) == 3
 
 
 async def test_when_another_request_may_follow() -> None:

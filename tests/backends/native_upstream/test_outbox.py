@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES, Outbox
+from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES, TOGETHER_BYTES, Outbox
 from tests.backends.native_upstream.transport import PretendTransport
 
 
@@ -27,13 +27,28 @@ async def test_what_is_gathered_leaves_in_one_write() -> None:
 
 
 async def test_large_pieces_are_not_copied() -> None:
-    """What is too large to gather leaves at once, behind what was gathered."""
+    """What is too large to gather leaves at once: together with what was gathered, or behind it if it is huge."""
     outbox, transport = opened()
     outbox.gather(b"a")
     outbox.gather(b"x" * CORK_BYTES)
     outbox.gather(b"b")
-    outbox.write(b"y" * (CORK_BYTES + 1))
-    assert transport.writes == [b"a" + b"x" * CORK_BYTES, b"b", b"y" * (CORK_BYTES + 1)]
+    large, huge = b"y" * (CORK_BYTES + 1), b"z" * (TOGETHER_BYTES + 1)
+    outbox.write(large)
+    assert transport.lines[1] is large
+    outbox.gather(b"c")
+    outbox.write(huge)
+    assert transport.writes == [b"a" + b"x" * CORK_BYTES, b"b" + large, b"c", huge]
+    assert transport.writes[-1] is huge
+
+
+async def test_a_head_leaves_with_what_follows() -> None:
+    """Nothing else has to be awaited for that, and no turn of the loop."""
+    outbox, transport = opened()
+    for body in (b"", b"body"):
+        outbox.precede(b"head")
+        outbox.write(body)
+    await asyncio.sleep(0)
+    assert transport.writes == [b"head", b"headbody"]
 
 
 async def test_what_is_not_out_is_counted() -> None:

@@ -429,3 +429,19 @@ def test_chunks_are_lossless(pieces: list[bytes], step: int) -> None:
     outcome = outcome_of(reader, *[wire[at : at + step] for at in range(0, len(wire), step)])
     assert outcome.body == b"".join(pieces)
     assert outcome.keeps_alive
+
+
+def test_pieces_are_bytes_however_much_came_at_once() -> None:
+    """What is more than a piece is given out in several, cut where that is due."""
+    reader = ResponseReader()
+    reader.begin()
+    body = bytes(range(256)) * (3 * MAX_PIECE // 256) + b"tail"
+    reader.feed(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body))
+    for part in (body[:MAX_PIECE], body[MAX_PIECE : MAX_PIECE + 9], body[MAX_PIECE + 9 :]):
+        reader.feed(part)
+    pieces = []
+    while reader.buffered:
+        pieces.append(reader.take())
+    assert [type(piece) for piece in pieces] == [bytes] * 4
+    assert [len(piece) for piece in pieces] == [MAX_PIECE] * 3 + [4]
+    assert b"".join(pieces) == body

@@ -9,7 +9,7 @@ import pytest
 from hydra_asgi.backends.native_upstream.connection import Connection
 from hydra_asgi.backends.native_upstream.outbox import CORK_BYTES
 from hydra_asgi.backends.native_upstream.request_head import write_head
-from hydra_asgi.backends.native_upstream.upload import AT_ONCE_BYTES, ONE_WRITE_BYTES, send_at_once, send_in_steps
+from hydra_asgi.backends.native_upstream.upload import AT_ONCE_BYTES, send_at_once, send_in_steps
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import UpstreamError
@@ -83,11 +83,12 @@ async def test_a_small_request_is_one_write() -> None:
 
 
 async def test_a_large_body_is_not_copied() -> None:
-    """It leaves behind its head, and a very large one is drained."""
-    body = b"x" * (ONE_WRITE_BYTES + 1)
+    """It leaves together with its head, and a very large one behind it, and is drained."""
+    body = b"x" * (CORK_BYTES + 1)
     instance = Instance()
     assert instance.at_once(asking(body))
-    assert instance.transport.writes[1] is body
+    assert instance.transport.lines[1] is body
+    assert len(instance.transport.writes) == 1
     body = b"x" * (AT_ONCE_BYTES + 1)
     instance = Instance()
     assert await instance.steps(asking(body))
@@ -101,6 +102,81 @@ async def test_the_first_piece_leaves_with_the_head() -> None:
     assert instance.transport.writes == [
         HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
     ]
+
+
+async def test_a_large_chunk_is_not_copied() -> None:
+    """It leaves behind its size, and what ends it leaves with what follows."""
+    piece = b"x" * (CORK_BYTES + 1)
+    instance = Instance()
+    assert await instance.steps(asking(of(piece, piece)))
+    assert instance.transport.lines[1] is piece
+    size = b"%x\r\n" % len(piece)
+    head = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+    assert instance.transport.writes == [head + size + piece, b"\r\n" + size + piece, b"\r\n0\r\n\r\n"]
+
+
+async def test_interim_responses_are_told_while_the_body_is_on_its_way() -> None:
+    """In their order, by one teller at a time, and the upload ends when all of them were told."""
+    told: list[int] = []
+    may_go_on = asyncio.Event()
+
+    async def on_interim(status: int, headers: Any) -> None:
+        told.append(status)
+        await may_go_on.wait()
+
+    instance, pieces = Instance(), Pieces()
+    sending = await started(instance.steps(asking(pieces.stream(), length=3, on_interim=on_interim)))
+    instance.connection.data_received(b"HTTP/1.1 103 E\r\n\r\n")
+    instance.connection.data_received(b"HTTP/1.1 102 P\r\n\r\n")
+    await asyncio.sleep(0)
+    assert told == [103]
+    for piece in (b"abc", None):
+        pieces.queue.put_nowait(piece)
+    await asyncio.sleep(0.01)
+    assert not sending.done()
+    may_go_on.set()
+    assert await sending
+    assert told == [103, 102]
+    assert instance.transport.wire.endswith(b"\r\n\r\nabc")
+
+
+async def test_what_goes_wrong_while_telling_ends_the_upload() -> None:
+    """Nothing more is told, and whoever sent the request hears of it."""
+    told: list[int] = []
+
+    async def on_interim(status: int, headers: Any) -> None:
+        told.append(status)
+        raise OSError("the client is gone")
+
+    instance, pieces = Instance(), Pieces()
+    sending = await started(instance.steps(asking(pieces.stream(), length=0, on_interim=on_interim)))
+    for _ in range(2):
+        instance.connection.data_received(b"HTTP/1.1 103 E\r\n\r\n")
+        await asyncio.sleep(0)
+    pieces.queue.put_nowait(None)
+    with pytest.raises(OSError, match="the client is gone"):
+        await sending
+    assert told == [103]
+
+
+async def test_a_body_that_fails_ends_the_telling() -> None:
+    """What the body raises is raised, and no task is left."""
+    tellers: list[asyncio.Task[Any] | None] = []
+
+    async def on_interim(status: int, headers: Any) -> None:
+        tellers.append(asyncio.current_task())
+        await asyncio.Event().wait()
+
+    instance, pieces = Instance(), Pieces()
+    sending = await started(instance.steps(asking(pieces.stream(), on_interim=on_interim)))
+    instance.connection.data_received(b"HTTP/1.1 103 E\r\n\r\n")
+    await asyncio.sleep(0)
+    pieces.queue.put_nowait(ValueError("no more"))
+    with pytest.raises(ValueError, match="no more"):
+        await sending
+    (teller,) = tellers
+    assert teller is not None
+    assert teller.cancelled()
 
 
 async def test_the_head_does_not_wait_for_a_slow_body() -> None:
@@ -136,6 +212,27 @@ async def test_an_answer_stops_a_waiting_stream() -> None:
     assert not await sending
     assert pieces.is_closed
     assert not instance.transport.wire.endswith(b"0\r\n\r\n")
+
+
+async def test_what_follows_an_answer_disturbs_nobody() -> None:
+    """A body that takes its time to stop is left in peace by what else comes."""
+    stopping, may_stop = asyncio.Event(), asyncio.Event()
+
+    async def lingering() -> AsyncIterator[bytes]:
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        finally:
+            stopping.set()
+            await may_stop.wait()
+
+    instance = Instance()
+    sending = await started(instance.steps(asking(lingering())))
+    instance.connection.data_received(ANSWER)
+    await stopping.wait()
+    instance.connection.data_received(b"x")
+    may_stop.set()
+    assert not await sending
 
 
 async def test_an_answer_stops_a_stream_that_never_waits() -> None:
