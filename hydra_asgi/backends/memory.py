@@ -10,7 +10,7 @@ from hydra_asgi.core.admission.nonces import Nonces
 from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.directory.leases import LeaseBook
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.service_settings import ServiceSettings
+from hydra_asgi.core.service_settings import Expected, ServiceSettings, may_replace
 from hydra_asgi.ports import Clock
 
 __all__ = ["MemoryStore"]
@@ -69,9 +69,12 @@ class MemoryStore:
         self._tell()
         return known
 
-    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
+    async def configure(self, service: str, settings: ServiceSettings | None, *, expected: Expected = ...) -> bool:
+        if not may_replace(self._book.settings.get(service), settings or None, expected):
+            return False
         self._book.configure(service, settings)
         self._tell()
+        return True
 
     async def first_use(self, nonce: str, seconds: float) -> bool:
         return self._nonces.first_use(nonce, seconds, self._clock())
@@ -94,7 +97,7 @@ class MemoryStore:
 
     async def snapshot(self) -> Snapshot:
         revision = await self.revision()
-        return Snapshot(revision, self._book.instances, self._book.settings)
+        return Snapshot(revision, self._book.instances, self._book.settings, self._book.held)
 
     def on_change(self, wake: Callable[[], None]) -> Callable[[], None]:
         subscription = object()

@@ -92,6 +92,9 @@ METRICS: Final[dict[str, MetricText]] = {
     ),
     "hydra_status": MetricText("gauge", ("status",), "1 for what `/h/ready` says now, 0 for the others."),
     "hydra_instances": MetricText("gauge", _SERVICE, "Active instances that this node knows."),
+    "hydra_unreadable_entries": MetricText(
+        "gauge", (), "Entries of the store that are left out, because this node cannot read them; the log names them."
+    ),
     "hydra_connections": MetricText("gauge", ("state",), "Connections to instances: open, idle and in use."),
 }
 
@@ -221,6 +224,7 @@ class _Gauges(Collector):
         if age is not None:
             families.append(_gauge("hydra_directory_age_seconds", {(): age}))
             families.append(_gauge("hydra_instances", self._instances(reading)))
+            families.append(_gauge("hydra_unreadable_entries", {(): float(reading.unreadable)}))
         if connections is not None:
             states = zip(("open", "idle", "in_use"), connections, strict=True)
             families.append(_gauge("hydra_connections", {(state,): float(count) for state, count in states}))

@@ -1,7 +1,7 @@
 """The commands.
 
-Exit codes: 0 fine; 1 the answer is not the good one (routes conflict, nobody answers); 2 the call is wrong; 3 the store
-is away.
+Exit codes: 0 fine; 1 the answer is not the good one (routes conflict, nobody answers, somebody else was quicker); 2 the
+call is wrong; 3 the store is away.
 """
 
 import sys

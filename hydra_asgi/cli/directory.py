@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hydra_asgi.cli.output import print_json, print_table
+from hydra_asgi.cli.output import print_json, print_table, tell
 from hydra_asgi.cli.settings_words import percent, settings_json, shares_text
 from hydra_asgi.cli.shared_store import AsJson, StoreUrl, look
 from hydra_asgi.cli.site_view import (
@@ -15,6 +15,7 @@ from hydra_asgi.cli.site_view import (
     list_instances,
     list_routes,
     list_services,
+    names_beside,
 )
 
 __all__ = ["instances", "live_routes", "services"]
@@ -69,6 +70,8 @@ def instances(
     """List the instances of a site, with the tokens that name them."""
     snapshot = look(store)
     views = list_instances(snapshot, service)
+    if service is not None and not views:
+        tell(f"no instance of {service[:80]!r} is registered{names_beside(snapshot)}")
     if as_json:
         print_json({"revision": str(snapshot.revision), "instances": [_instance_json(view) for view in views]})
         return

@@ -77,6 +77,8 @@ def _read_request(method: str, path: str, host: str | None, headers: Headers) ->
         raise ConfigurationError(f"{method[:80]!r} is no method: expected GET, POST, ... or WEBSOCKET")
     url = _URL.fullmatch(path)
     if url is not None:
+        if not url[1] or "@" in url[1]:
+            raise ConfigurationError("the URL names no host, or a user beside it: expected http://host/path")
         host, path = host or url[1], url[2] if url[2].startswith("/") else f"/{url[2]}"
     elif not path.startswith("/"):
         raise ConfigurationError(f"{path[:80]!r} is no path: expected one that starts with '/', or a URL")

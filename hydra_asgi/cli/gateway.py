@@ -23,7 +23,10 @@ def gateway(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Where the directory is kept: memory://, sqlite:///path/site.db, redis://..."),
+        typer.Option(
+            metavar="URL",
+            help="Where the directory is kept: memory://, sqlite:///path/site.db, redis://... (HYDRA_STORE).",
+        ),
     ] = None,
     control: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve the control plane here, and not under /h/.")
@@ -45,7 +48,7 @@ def gateway(
         inner = None if control is None else _host_and_port(control)
         recipe = Recipe(config, store, None if control is None else False, timeout_graceful)
         hydra = recipe.make()
-        _check_workers(workers, hydra.options)
+        _check_options(workers, hydra.options)
     except ConfigurationError as error:
         _fail(str(error))
     try:
@@ -66,14 +69,12 @@ def gateway(
         limit_body=limit_body,
         limit_message=limit_message,
     )
-    if workers == 1:
-        serve(hydra, serving)
-        return
     try:
-        code = serve_in_workers(workers, recipe, serving)
+        if workers > 1:
+            raise typer.Exit(serve_in_workers(workers, recipe, serving))
+        serve(hydra, serving)
     except ConfigurationError as error:
         _fail(str(error))
-    raise typer.Exit(code)
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -83,7 +84,9 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _check_workers(workers: int, options: Options) -> None:
+def _check_options(workers: int, options: Options) -> None:
+    if not options.enabled:
+        raise ConfigurationError("enabled= (HYDRA_ENABLED) is 0: a gateway that is switched off serves nothing at all")
     if workers > 1 and not options.is_shared:
         raise ConfigurationError(
             f"--workers is {workers}, but the store is {MEMORY}: each worker would have a directory of its own, and "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from hydra_asgi.cli.listening import CONTROL, PUBLIC, bind
 from hydra_asgi.gateway.body_limit import BodyLimit
 from hydra_asgi.hydra import Hydra
 from hydra_asgi.middleware import HydraMiddleware
@@ -76,7 +77,11 @@ def serve(
         serving: how it is served.
         listeners: what to listen on, where that is bound already.
         on_started: called when connections are accepted.
+
+    Raises:
+        ConfigurationError: a port cannot be had.
     """
+    _check_ports(serving, listeners)
     logging.basicConfig(level=serving.log_level.upper(), format=LOG_FORMAT)
     if not serving.access_log:
         logging.getLogger("hydra_asgi.access").setLevel(logging.WARNING)
@@ -91,6 +96,14 @@ def serve(
         contextlib.suppress(KeyboardInterrupt),
     ):
         runner.run(_serve(public, inner, listeners))
+
+
+def _check_ports(serving: Serving, listeners: Listeners) -> None:
+    """Before anything starts: uvicorn finds out when everything has, and names neither the option nor the way out."""
+    if listeners.public is None:
+        bind(serving.host, serving.port, PUBLIC).close()
+    if listeners.inner is None and serving.control is not None:
+        bind(*serving.control, CONTROL).close()
 
 
 def _config(app: object, at: tuple[str, int], serving: Serving) -> uvicorn.Config:

@@ -9,14 +9,17 @@ import typer
 from hydra_asgi.backends.stores import open_store
 from hydra_asgi.cli.output import fail, tell
 from hydra_asgi.core.instance import Snapshot
-from hydra_asgi.errors import ConfigurationError, RefusedError, StoreError
+from hydra_asgi.errors import ConfigurationError, HydraError, RefusedError, StoreError
 from hydra_asgi.options import MEMORY
 from hydra_asgi.options.urls import read_store
 from hydra_asgi.ports import Store
 
-__all__ = ["AWAY", "WRONG", "AsJson", "StoreUrl", "ask", "look"]
+__all__ = ["AWAY", "OVERTAKEN", "WRONG", "AsJson", "OvertakenError", "StoreUrl", "ask", "look"]
 
 T = TypeVar("T")
+
+OVERTAKEN = 1
+"""The exit code when somebody else was quicker: the same call may be right, once what he did was looked at."""
 
 WRONG = 2
 """The exit code of a call that cannot work as it was written."""
@@ -39,6 +42,10 @@ StoreUrl = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
+class OvertakenError(HydraError):
+    """Somebody else has changed in this moment what this call would have changed."""
+
+
 def look(url: str | None) -> Snapshot:
     """The directory as it is now.
 
@@ -52,19 +59,22 @@ def look(url: str | None) -> Snapshot:
 
 
 def ask(url: str | None, question: Callable[[Store], Awaitable[T]]) -> T:
-    """Open the store, ask it, and close it.
+    """Open the store, ask it, and close it. A file that is not there is not made: its name is mistyped.
 
     Args:
         url: what `--store` or HYDRA_STORE says.
         question: is awaited with the open store.
 
     Raises:
-        typer.Exit: with `WRONG` for a URL that cannot be used, with `AWAY` when the store does not answer.
+        typer.Exit: with `WRONG` for a URL that cannot be used, with `AWAY` when the store does not answer, with
+            `OVERTAKEN` when somebody else was quicker.
     """
     try:
-        return asyncio.run(_asked(open_store(_shared(url), on_alarm=tell), question))
+        return asyncio.run(_asked(open_store(_shared(url), on_alarm=tell, may_create=False), question))
     except (ConfigurationError, RefusedError) as error:
         fail(WRONG, str(error))
+    except OvertakenError as error:
+        fail(OVERTAKEN, str(error))
     except StoreError as error:
         fail(AWAY, str(error))
 

@@ -18,9 +18,13 @@ __all__ = [
     "list_instances",
     "list_routes",
     "list_services",
+    "names_beside",
     "state_of",
     "version_shares",
 ]
+
+
+MAX_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +180,10 @@ def _loss(route: Route, conflict: Conflict) -> str:
             return ""
     what = "" if methods in (None, route.methods) else f"{','.join(sorted(methods or ()))} "
     return f"{what}answered by {conflict.winner}, which registered first"
+
+
+def names_beside(snapshot: Snapshot) -> str:
+    """The services that there are, in brackets behind a name that is none of them; empty where there are none."""
+    names = sorted({instance.service for instance in snapshot.instances})
+    more = ", ..." if len(names) > MAX_NAMED else ""
+    return f" (there are {', '.join(names[:MAX_NAMED])}{more})" if names else ""

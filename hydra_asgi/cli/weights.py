@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hydra_asgi.cli.output import fail, print_json, print_table, tell
+from hydra_asgi.cli.settings_change import change_settings
 from hydra_asgi.cli.settings_words import (
     read_condition,
     read_shares,
@@ -15,12 +16,11 @@ from hydra_asgi.cli.settings_words import (
     shares_text,
 )
 from hydra_asgi.cli.shared_store import WRONG, AsJson, StoreUrl, ask, look
-from hydra_asgi.cli.site_view import version_shares
+from hydra_asgi.cli.site_view import names_beside, version_shares
 from hydra_asgi.core.instance import Snapshot
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.core.service_settings import ServiceSettings, SharePolicy
 from hydra_asgi.core.service_settings_check import check_settings
-from hydra_asgi.ports import Store
 
 __all__ = ["application"]
 
@@ -37,7 +37,9 @@ def set_weights(
     shares: Annotated[
         list[str] | None, typer.Argument(metavar="[VERSION=SHARE]...", help="Proportions: v2=10 v1=90.")
     ] = None,
-    policy: Annotated[SharePolicy | None, typer.Option(help="Let the shares follow from what is there.")] = None,
+    policy: Annotated[
+        SharePolicy | None, typer.Option(case_sensitive=False, help="Let the shares follow from what is there.")
+    ] = None,
     when: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,20 +56,16 @@ def set_weights(
     if not (shares or policy or when or prefix):
         fail(WRONG, "nothing to set: give VERSION=SHARE, --policy, --when or --prefix; `weights clear` takes back")
 
-    async def change(store: Store) -> tuple[Snapshot, ServiceSettings]:
-        snapshot = await store.snapshot()
-        settings = snapshot.settings.get(service, ServiceSettings())
+    def change(settings: ServiceSettings) -> ServiceSettings:
         if shares or policy:
             settings = replace(settings, shares=read_shares(shares or []), policy=policy)
         if when:
             settings = replace(settings, conditions=tuple(map(read_condition, when)))
         if prefix:
             settings = replace(settings, prefixes=tuple(prefix))
-        settings = check_settings(service, settings)
-        await store.configure(service, settings)
-        return snapshot, settings
+        return check_settings(service, settings)
 
-    snapshot, settings = ask(store, change)
+    snapshot, settings = ask(store, lambda opened: change_settings(opened, service, change))
     for text in _surprises(service, settings, snapshot):
         tell(text)
     _print({service: settings}, with_service=False)
@@ -87,7 +85,7 @@ def get_weights(
     else:
         _print(given, with_service=True)
         if not given:
-            tell("nothing is set: what instances announce decides")
+            tell(f"nothing is set{'' if service is None else f' for {service!r}'}: what instances announce decides")
 
 
 @application.command("clear")
@@ -101,23 +99,19 @@ def clear_weights(
     """Take back what is set for a service: everything, or only what is named."""
     everything = not (shares or conditions or prefixes)
 
-    async def change(store: Store) -> ServiceSettings | None:
-        settings = (await store.snapshot()).settings.get(service)
-        if settings is None:
-            return None
+    def change(settings: ServiceSettings) -> ServiceSettings:
         if everything or shares:
             settings = replace(settings, shares={}, policy=None)
         if everything or conditions:
             settings = replace(settings, conditions=())
         if everything or prefixes:
             settings = replace(settings, prefixes=())
-        await store.configure(service, settings)
         return settings
 
-    settings = ask(store, change)
-    if settings is None:
+    before, settings = ask(store, lambda opened: change_settings(opened, service, change))
+    if service not in before.settings:
         tell(f"nothing was set for {service!r}")
-    elif settings == ServiceSettings():
+    elif not settings:
         tell(f"nothing is set for {service} any more: what its instances announce decides")
     else:
         _print({service: settings}, with_service=False)
@@ -135,7 +129,7 @@ def _surprises(service: str, settings: ServiceSettings, snapshot: Snapshot) -> I
     """What an operator may not have meant, seen with the instances that are there now."""
     there = [instance for instance in snapshot.instances if instance.service == service]
     if not there:
-        yield f"no instance of {service!r} is registered now; what is set waits for one"
+        yield f"no instance of {service!r} is registered now{names_beside(snapshot)}; what is set waits for one"
         return
     versions = {instance.version for instance in there}
     named = {*settings.shares, *(condition.version for condition in settings.conditions)}

@@ -1,12 +1,10 @@
 """Several processes of one gateway: they listen on the same sockets, and share their directory through the store."""
 
 import contextlib
-import errno
 import logging
 import multiprocessing
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -15,11 +13,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+from hydra_asgi.cli.listening import CONTROL, bind
 from hydra_asgi.cli.recipe import Recipe
 from hydra_asgi.cli.serving import LOG_FORMAT, Listeners, Serving, serve
 from hydra_asgi.errors import ConfigurationError
 
-__all__ = ["bind", "serve_in_workers"]
+__all__ = ["serve_in_workers"]
 
 AGAIN_SECONDS = 1.0
 """After a worker that was serving has ended by itself: long enough not to spin, too short to be missed for long."""
@@ -28,28 +27,6 @@ KILL_SECONDS = 5.0
 """How long beyond its grace a worker may take to end."""
 
 _logger = logging.getLogger("hydra_asgi.workers")
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that several processes may listen on.
-
-    Raises:
-        ConfigurationError: the port cannot be had.
-    """
-    try:
-        family, kind, _, _, at = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # Named as TCP: asyncio switches Nagle's algorithm off only then, and with it each response takes 40 ms longer.
-        bound = socket.socket(family, kind, socket.IPPROTO_TCP)
-    except OSError as error:
-        raise ConfigurationError(f"--host is {host[:120]!r}: {error.strerror}") from None
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(at)
-    except OSError as error:
-        bound.close()
-        why = "is in use; take another with --port" if error.errno == errno.EADDRINUSE else f"cannot be had: {error}"
-        raise ConfigurationError(f"the port {port} of {host[:120]} {why}") from None
-    return bound
 
 
 def serve_in_workers(count: int, recipe: Recipe, serving: Serving) -> int:
@@ -63,7 +40,7 @@ def serve_in_workers(count: int, recipe: Recipe, serving: Serving) -> int:
     logging.basicConfig(level=serving.log_level.upper(), format=LOG_FORMAT)
     public = bind(serving.host, serving.port)
     try:
-        inner = None if serving.control is None else bind(*serving.control)
+        inner = None if serving.control is None else bind(*serving.control, CONTROL)
         try:
             return _Workers(count, recipe, serving, Listeners(public, inner)).run()
         finally:

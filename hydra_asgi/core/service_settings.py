@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import EllipsisType
 
-__all__ = ["Condition", "ConditionSource", "ServiceSettings", "SharePolicy"]
+__all__ = ["Condition", "ConditionSource", "Expected", "ServiceSettings", "SharePolicy", "may_replace"]
 
 
 class SharePolicy(StrEnum):
@@ -53,3 +54,22 @@ class ServiceSettings:
     policy: SharePolicy | None = None
     conditions: tuple[Condition, ...] = ()
     prefixes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is set."""
+        return bool(self.shares or self.policy or self.conditions or self.prefixes)
+
+
+Expected = ServiceSettings | None | EllipsisType
+"""What a caller has read before it changes it; None for nothing, `...` for "whatever is set"."""
+
+
+def may_replace(present: ServiceSettings | None, wanted: ServiceSettings | None, expected: Expected) -> bool:
+    """Whether settings may be set: nobody else has changed them since the caller looked, or to just the same.
+
+    Args:
+        present: what is set now, None for nothing.
+        wanted: what is to be set, None for nothing.
+        expected: what the caller has read.
+    """
+    return expected is ... or present in (wanted, expected or None)

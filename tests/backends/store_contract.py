@@ -263,6 +263,28 @@ class PromptContract:
         await rig.store.configure("orders", ServiceSettings(prefixes=("/o",)))
         assert dict((await rig.store.snapshot()).settings) == {"orders": ServiceSettings(prefixes=("/o",))}
 
+    async def test_settings_of_somebody_else_are_not_overwritten(self, rig: StoreRig) -> None:
+        """Who says what it has read is told when that is not true any more; what was set meanwhile stays."""
+        first, second, third = (ServiceSettings({1: share}) for share in (1.0, 2.0, 3.0))
+        assert await rig.store.configure("orders", first, expected=None)
+        assert not await rig.store.configure("orders", second, expected=None)
+        assert not await rig.store.configure("orders", second, expected=third)
+        before = await rig.counter()
+        assert await rig.store.configure("orders", second, expected=first)
+        assert not await rig.store.configure("orders", None, expected=first)
+        assert dict((await rig.store.snapshot()).settings) == {"orders": second}
+        assert await rig.counter() > before
+        assert await rig.store.configure("orders", None, expected=second)
+        assert await rig.store.configure("orders", first, expected=ServiceSettings())
+
+    async def test_settings_that_are_as_wanted_are_set(self, rig: StoreRig) -> None:
+        """Two who want the same do not disturb each other, and a call whose answer was lost may be repeated."""
+        assert await rig.store.configure("orders", FULL)
+        before = await rig.counter()
+        assert await rig.store.configure("orders", FULL, expected=None)
+        assert await rig.store.configure("shop", None, expected=FULL)
+        assert await rig.counter() == before
+
     async def test_settings_outlive_the_service(self, rig: StoreRig) -> None:
         """A service that comes back after a deployment finds its canary as it was, and instances change nothing."""
         await rig.store.configure("orders", FULL)

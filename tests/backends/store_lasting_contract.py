@@ -111,8 +111,10 @@ class LastingContract:
             await rig.store.register(an_instance(port), a_lease(str(port)))
         await rig.advance(14)
         assert await rig.states() == dict.fromkeys(range(1, 9), False)
+        assert (await rig.store.snapshot()).held == 8
         assert await rig.store.renew("1", "orders")
         assert (await rig.states())[1]
+        assert (await rig.store.snapshot()).held == 7
 
     async def test_a_store_that_can_tell_calls_after_changes_only(self, rig: StoreRig) -> None:
         """Subscribers may be woken by changes, never by beats, and not after they ended their subscription."""

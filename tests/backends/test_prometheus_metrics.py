@@ -125,12 +125,13 @@ def test_requests() -> None:
 
 def test_what_is_read_when_it_is_scraped() -> None:
     """Status, age, instances and connections are those of the last reading."""
-    reading = NodeReading("degraded", 4.5, {("orders", 2): 3, ("orders", 1): 1}, (5, 2, 3))
+    reading = NodeReading("degraded", 4.5, {("orders", 2): 3, ("orders", 1): 1}, (5, 2, 3), unreadable=2)
     scraped = Scraped(reading=reading)
     assert scraped.value("hydra_status", status="degraded") == 1
     assert scraped.value("hydra_status", status="ok") == 0
     assert scraped.value("hydra_directory_age_seconds") == 4.5
     assert scraped.value("hydra_instances", service="orders", version="2") == 3
+    assert scraped.value("hydra_unreadable_entries") == 2
     assert [scraped.value("hydra_connections", state=state) for state in ("open", "idle", "in_use")] == [5, 2, 3]
 
 

@@ -161,3 +161,10 @@ def test_a_prefix_goes_with_an_app(site: LiveSite) -> None:
     ended = site.call("routes", "--prefix", "/p")
     assert ended.exit_code == 2
     assert "--prefix goes with --app" in ended.stderr
+
+
+def test_a_name_that_is_none_is_told_with_those_that_are(site: LiveSite) -> None:
+    """An empty table alone would leave a doubt whether the service is away or its name mistyped."""
+    ended = site.call("instances", "ordesr")
+    assert ended.exit_code == 0
+    assert ended.stderr == "hydra-asgi: no instance of 'ordesr' is registered (there are orders, shop)\n"

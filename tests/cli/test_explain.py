@@ -106,6 +106,8 @@ def test_hosts_urls_and_sockets(site: LiveSite) -> None:
     ("arguments", "told"),
     [
         (["GET", "orders"], "'orders' is no path: expected one that starts with '/', or a URL"),
+        (["GET", "https:///orders"], "the URL names no host"),
+        (["GET", "https://me:hush@shop.test/"], "or a user beside it: expected http://host/path"),
         (["GET", "/a/../b"], "is a dot segment"),
         (["GET", "/a%2"], "has a '%' without two hexadecimal digits"),
         (["G T", "/"], "'G T' is no method: expected GET, POST, ... or WEBSOCKET"),

@@ -62,6 +62,15 @@ def test_the_store(served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert stores == [f"sqlite:///{tmp_path}/{name}.db" for name in ("environment", "argument")]
 
 
+def test_switched_off(served: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pass-through without an app would answer 404 to everything, and nobody would know why."""
+    monkeypatch.setenv("HYDRA_ENABLED", "0")
+    ended = call()
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("enabled= (HYDRA_ENABLED) is 0")
+    assert not served
+
+
 def test_workers(served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Several workers are served by processes that share a store; what they end with is the exit code."""
     calls: list[tuple[int, Recipe, Serving]] = []
@@ -75,13 +84,14 @@ def test_workers(served: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert how.control == ("127.0.0.1", 1)
 
 
-def test_a_port_that_cannot_be_had(tmp_path: Path) -> None:
-    """The port of all workers is taken before any of them is started."""
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_that_cannot_be_had(workers: str, tmp_path: Path) -> None:
+    """It is found out before anything is started, and told in one line."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        ended = call("--workers", "2", "--store", f"sqlite:///{tmp_path}/site.db", "--port", str(port))
+        ended = call("--workers", workers, "--store", f"sqlite:///{tmp_path}/site.db", "--port", str(port))
     assert ended.exit_code == 2
     assert ended.stderr == f"the port {port} of 127.0.0.1 is in use; take another with --port\n"
 

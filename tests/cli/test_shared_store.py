@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from hydra_asgi.cli import commands, shared_store
-from hydra_asgi.cli.shared_store import ask
+from hydra_asgi.cli.shared_store import OvertakenError, ask
 from hydra_asgi.errors import RefusedError
 from hydra_asgi.ports import Store
 from tests.e2e.processes import free_port
@@ -61,8 +61,24 @@ def test_a_store_that_is_away_is_one_line_and_an_exit_code_of_its_own(command: l
         assert ended.stdout == ""
 
 
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_mistyped_file_is_not_made(command: list[str], tmp_path: Path) -> None:
+    """A command only looks for the site that is there; a file that is not there is named with the way out."""
+    ended = call(*command, "--store", f"sqlite:///{tmp_path}/sight.db")
+    assert ended.exit_code == 2
+    assert ended.stderr == (
+        f"hydra-asgi: there is no site file {tmp_path}/sight.db: name the one that the nodes use (--store or "
+        "HYDRA_STORE); a node makes it when it starts\n"
+    )
+    assert not list(tmp_path.iterdir())
+    ended = call(*command, "--store", f"sqlite:///{tmp_path}/nowhere/site.db")
+    assert ended.exit_code == 2
+    assert "the folder of the store's file does not exist" in ended.stderr
+
+
 def test_the_option_wins_over_the_environment(tmp_path: Path) -> None:
     """As everywhere."""
+    (tmp_path / "site.db").touch()
     ended = call("services", "--store", f"sqlite:///{tmp_path}/site.db", store="memory://")
     assert ended.exit_code == 0
 
@@ -89,6 +105,18 @@ def test_a_store_that_hangs_ends_the_command(
         ask(f"sqlite:///{tmp_path}/site.db", hang)
     assert ended.value.exit_code == 3
     assert capsys.readouterr().err == "hydra-asgi: the store did not answer within 0.05 s\n"
+
+
+def test_who_was_overtaken_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is no mistake of the call, and no trouble of the store."""
+
+    async def overtake(store: Store) -> None:
+        raise OvertakenError("somebody was quicker")
+
+    with pytest.raises(typer.Exit) as ended:
+        ask(f"sqlite:///{tmp_path}/site.db", overtake)
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == "hydra-asgi: somebody was quicker\n"
 
 
 def test_what_the_store_refuses_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

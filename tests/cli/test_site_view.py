@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from hydra_asgi.cli.site_view import list_instances, list_routes, list_services
+import pytest
+
+from hydra_asgi.cli.site_view import list_instances, list_routes, list_services, names_beside
 from hydra_asgi.core.instance import Revision, Route, RouteKind, ServiceInstance, Snapshot
 from hydra_asgi.core.service_settings import Condition, ConditionSource, ServiceSettings
 from tests.cli import live_site
@@ -116,3 +118,17 @@ def test_the_same_path_on_another_host_is_no_loss() -> None:
     given = snapshot(instance("a", 1, 1, "/x"), instance("b", 2, 1, "/x", Route("/x", host="h.test")))
     assert troubles(given)["b", "h.test/x"] == ""
     assert troubles(given)["b", "/x"] == "answered by a, which registered first"
+
+
+@pytest.mark.parametrize(
+    ("count", "named"),
+    [
+        (0, ""),
+        (2, " (there are service1, service2)"),
+        (9, f" (there are {', '.join(f'service{number}' for number in range(1, 9))}, ...)"),
+    ],
+)
+def test_names_beside_one_that_is_unknown(count: int, named: str) -> None:
+    """A few of them: who mistyped a name finds it among them, and a large site fills no screen."""
+    instances = [instance(f"service{number}", number, 1, "/") for number in range(1, count + 1)]
+    assert names_beside(snapshot(*instances)) == named

@@ -29,7 +29,7 @@ def test_what_is_not_named_stays(site: LiveSite) -> None:
     """Shares, conditions and prefixes are each replaced as a whole; a policy and shares replace each other."""
     site.call("weights", "set", "orders", "v1=1", "--when", "header:X-Tester=yes=v2", "--prefix", "/orders")
     assert site.settings() == ServiceSettings({1: 1.0}, None, (TESTER,), ("/orders",))
-    site.call("weights", "set", "orders", "--policy", "NEWEST_VERSION_WINS")
+    site.call("weights", "set", "orders", "--policy", "newest_version_wins")
     assert site.settings() == ServiceSettings({}, SharePolicy.NEWEST_VERSION_WINS, (TESTER,), ("/orders",))
     site.call("weights", "set", "orders", "--when", "cookie:beta=v1", "--prefix", "/o", "--prefix", "/p")
     beta = Condition(ConditionSource.COOKIE, "beta", "", 1)
@@ -63,7 +63,11 @@ def test_a_mistake_sets_nothing(site: LiveSite, arguments: list[str], told: str)
 @pytest.mark.parametrize(
     ("service", "arguments", "told"),
     [
-        ("ordesr", ["v1=1"], ["no instance of 'ordesr' is registered now; what is set waits for one"]),
+        (
+            "ordesr",
+            ["v1=1"],
+            ["no instance of 'ordesr' is registered now (there are orders, shop); what is set waits for one"],
+        ),
         (
             "orders",
             ["v1=1", "v7=1", "--when", "header:x=v8"],
@@ -116,7 +120,8 @@ def test_get_says_when_nothing_is_set(site: LiveSite) -> None:
     """An empty table alone would leave a doubt."""
     ended = site.call("weights", "get", "orders")
     assert ended.exit_code == 0
-    assert ended.stderr == "hydra-asgi: nothing is set: what instances announce decides\n"
+    assert ended.stderr == "hydra-asgi: nothing is set for 'orders': what instances announce decides\n"
+    assert site.call("weights", "get").stderr == "hydra-asgi: nothing is set: what instances announce decides\n"
 
 
 FULL = ["v1=1", "--when", "header:X-Tester=yes=v2", "--prefix", "/orders"]

@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -13,10 +12,9 @@ import pytest
 
 from hydra_asgi.cli.recipe import Recipe
 from hydra_asgi.cli.serving import Serving
-from hydra_asgi.cli.workers import bind, serve_in_workers
+from hydra_asgi.cli.workers import serve_in_workers
 from hydra_asgi.core.admission.signature import sign
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
-from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.wire.announcement import registration_json
 from tests.e2e.client import get
 from tests.e2e.processes import Process, free_port, wait_until
@@ -191,22 +189,3 @@ def test_reload(tmp_path: Path) -> None:
         command.signal(signal.SIGHUP)
         wait_until(lambda: command.error_output.count("is taken over: 1 instances") == 2, lambda: command.error_output)
         assert command.interrupt(30) == 0, command.output
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
-def test_a_bound_socket(host: str) -> None:
-    """It is named as TCP, of the family that the host has, and not listening yet."""
-    if host == "::1" and not Path("/proc/net/if_inet6").read_text():
-        host = "127.0.0.1"
-    with bind(host, 0) as bound:
-        assert bound.proto == socket.IPPROTO_TCP
-        assert bound.getsockname()[1]
-
-
-@pytest.mark.parametrize(
-    ("host", "told"), [("no such host", "--host is 'no such host'"), ("192.0.2.1", "cannot be had")]
-)
-def test_what_cannot_be_bound(host: str, told: str) -> None:
-    """A host that is none, or none of this machine, is named."""
-    with pytest.raises(ConfigurationError, match=told):
-        bind(host, 0)

@@ -27,8 +27,10 @@ MIN_SHARED = 1_000
 """From here on values that are no longer used may be let go."""
 
 MAX_REPORTED = 20
-"""How many unreadable entries one snapshot may write to the log."""
+"""While so many entries are unreadable the log names no more of them; the metric counts them all."""
 
+_SETTINGS_OF = b"settings "
+"""Before a service's name, to tell its settings from instances, which go by their tokens."""
 
 T = TypeVar("T")
 
@@ -80,6 +82,7 @@ class Page:
         anew: what was known does not count any more.
         through: changes up to this revision are in it.
         told: the revision of the settings.
+        held: how many instances stay listed although they went silent, together with most others.
         settings: documents by service; empty when the known ones are still right.
         gone: tokens of instances that left.
         instances: token, order, state, document and key, each.
@@ -90,6 +93,7 @@ class Page:
     anew: bool
     through: int
     told: int
+    held: int
     settings: list[bytes]
     gone: list[bytes]
     instances: list[tuple[bytes, int, int, bytes, bytes]]
@@ -97,10 +101,9 @@ class Page:
     @classmethod
     def read(cls, answer: list[Any]) -> "Page":
         """Take the script's answer apart. Its shape is the script's, so it is not looked at again."""
-        moment, anew, through, told, settings, gone, flat = answer
-        return cls(
-            *read_moment(moment), bool(anew), through, told, settings, gone, list(zip(*[iter(flat)] * 5, strict=True))
-        )
+        moment, anew, through, told, held, settings, gone, flat = answer
+        instances = list(zip(*[iter(flat)] * 5, strict=True))
+        return cls(*read_moment(moment), bool(anew), through, told, held, settings, gone, instances)
 
     @property
     def is_last(self) -> bool:
@@ -124,7 +127,9 @@ class Replica:
         self._announced: dict[bytes, ServiceInstance] = {}
         self._listed: dict[bytes, ServiceInstance] = {}
         self._settings: Mapping[str, ServiceSettings] = {}
-        self._unreadable: dict[bytes, str] = {}
+        self._held = 0
+        self._unreadable: set[bytes] = set()
+        self._reasons: dict[bytes, str] = {}
         self._shared: dict[object, Any] = {}
 
     def question(self) -> tuple[str | int, ...]:
@@ -136,9 +141,10 @@ class Replica:
         if page.anew:
             # The moment of the first page names the history that the others have to belong to.
             self._known, self._base, self._announced, self._listed = page.moment, 0, {}, {}
+            self._unreadable.clear()
         for token in page.gone:
             self._forget(token)
-            self._unreadable.pop(token, None)
+            self._unreadable.discard(token)
         for entry in page.instances:
             self._take(*entry)
             yield
@@ -148,11 +154,13 @@ class Replica:
         self._after = page.through
         if page.is_last:
             self._known, self._base, self._after = page.moment, page.moment.revision, page.moment.revision
+            self._held = page.held
+            self._reasons = {entry: self._reasons[entry] for entry in self._unreadable}
 
     def snapshot(self) -> Snapshot:
         """The directory at the last moment that was taken over whole."""
         instances = tuple(sorted(self._listed.values(), key=_order))
-        return Snapshot(self._known.outer, instances, self._settings)
+        return Snapshot(self._known.outer, instances, self._settings, self._held, len(self._unreadable))
 
     def _take(self, token: bytes, order: int, state: int, document: bytes, key: bytes) -> None:
         if document:
@@ -198,25 +206,27 @@ class Replica:
         except StoredDocumentError as error:
             self._report(token, error)
             return None
-        self._unreadable.pop(token, None)
+        self._unreadable.discard(token)
         return instance
 
     def _take_settings(self, flat: list[bytes]) -> None:
         settings = {}
+        self._unreadable = {entry for entry in self._unreadable if not entry.startswith(_SETTINGS_OF)}
         for name, document in zip(*[iter(flat)] * 2, strict=True):
             service = name.decode(errors="replace")
             try:
                 settings[service] = parse_settings(document, service)
             except StoredDocumentError as error:
-                self._report(b"settings " + name, error)
+                self._report(_SETTINGS_OF + name, error)
         self._settings = settings
 
     def _report(self, entry: bytes, error: StoredDocumentError) -> None:
-        if self._unreadable.get(entry) == error.reason:
+        self._unreadable.add(entry)
+        if self._reasons.get(entry) == error.reason:
             return
-        self._unreadable[entry] = error.reason
+        self._reasons[entry] = error.reason
         self.reported += 1
-        if len(self._unreadable) <= MAX_REPORTED:
+        if len(self._reasons) <= MAX_REPORTED:
             _logger.warning("%s; it is left out", error)
 
 

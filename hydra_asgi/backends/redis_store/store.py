@@ -21,11 +21,11 @@ from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, HELD_SECONDS
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
 from hydra_asgi.core.routing.token import first_token
-from hydra_asgi.core.service_settings import ServiceSettings
+from hydra_asgi.core.service_settings import Expected, ServiceSettings, may_replace
 from hydra_asgi.errors import RefusedError, StoreError
 from hydra_asgi.wire.stored_document import StoredDocumentError
 from hydra_asgi.wire.stored_instance import content_digest, dump_instance
-from hydra_asgi.wire.stored_settings import dump_settings
+from hydra_asgi.wire.stored_settings import dump_settings, parse_settings
 
 __all__ = ["RedisStore", "open_redis_store"]
 
@@ -120,14 +120,19 @@ class RedisStore:
     async def drain(self, token: int, *, draining: bool = True) -> bool:
         return bool(await self._run(scripts.DRAIN, token, int(draining), again=True))
 
-    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
-        document: bytes = b""
-        if settings is not None and settings != ServiceSettings():
-            try:
-                document = dump_settings(settings, service)
-            except StoredDocumentError as error:
-                raise RefusedError(422, error.reason) from error
-        await self._run(scripts.CONFIGURE, token_hex(8), service, document, again=True)
+    async def configure(self, service: str, settings: ServiceSettings | None, *, expected: Expected = ...) -> bool:
+        try:
+            document = dump_settings(settings, service) if settings else b""
+        except StoredDocumentError as error:
+            raise RefusedError(422, error.reason) from error
+        replaced: tuple[int, bytes] = (0, b"")
+        if expected is not ...:
+            # Compared by what it means, replaced by its bytes: a newer node may have written more into it than we read.
+            before = await self._settings_document(service)
+            if not may_replace(_maybe_settings(before, service), settings or None, expected):
+                return False
+            replaced = (1, before)
+        return bool(await self._run(scripts.CONFIGURE, token_hex(8), service, document, *replaced, again=True))
 
     async def first_use(self, nonce: str, seconds: float) -> bool:
         key = key_of(self.target.namespace, "nonce") + f":{nonce}"
@@ -196,6 +201,13 @@ class RedisStore:
         except exceptions.ResponseError as error:
             raise self._misplaced("secrets") from error
 
+    async def _settings_document(self, service: str) -> bytes:
+        try:
+            found = await self._link.ask("HGET", key_of(self.target.namespace, "settings"), service, again=True)
+        except exceptions.ResponseError:
+            return b""  # something else is there; the script that follows has it put aside
+        return found or b""
+
     def _misplaced(self, name: str) -> StoreError:
         key = key_of(self.target.namespace, name)
         return StoreError(f"{self.target} holds something else under {key!r}: look at it, and delete it")
@@ -247,6 +259,14 @@ class RedisStore:
                 self.target,
                 policy[:40],
             )
+
+
+def _maybe_settings(document: bytes, service: str) -> ServiceSettings | None:
+    """What cannot be read governs nobody, and whoever reads the directory has reported it."""
+    try:
+        return parse_settings(document, service) if document else None
+    except StoredDocumentError:
+        return None
 
 
 def _known(answer: int | list[Any], service: str, counter: int) -> bool:

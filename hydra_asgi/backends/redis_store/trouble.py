@@ -10,6 +10,8 @@ __all__ = ["FOREIGN", "has_way_out", "leads_astray", "store_error"]
 FOREIGN = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 """Everything the client raises for a server that does not do what it should. Timeouts are OSErrors."""
 
+_ACL = "docs/redis.md has the ACL line"
+
 _SAID = {
     "OOM": "is full: it refuses to write. Give it more memory (maxmemory); what it holds goes on being served",
     "READONLY": "is a replica and takes no changes. Name the master, or Sentinels with redis+sentinel://",
@@ -20,7 +22,7 @@ _SAID = {
     "MASTERDOWN": "is a replica that has lost its master",
     "CLUSTERDOWN": "is a cluster in which some slots have no node",
     "WRONGPASS": "does not accept the user or the password of the store URL",
-    "NOPERM": "does not let our user do what we need; docs/redis.md has the ACL line",
+    "NOPERM": f"does not let our user do what we need; {_ACL}",
     "NOPROTO": "is too old: Redis 7.0 or Valkey is needed",
     "WRONGTYPE": "holds something else under one of our keys",
 }
@@ -48,6 +50,8 @@ def store_error(error: BaseException, target: RedisTarget) -> StoreError:
     for kind, meaning in _MEANT:
         if isinstance(error, kind):
             return StoreError(f"{target} {meaning}")
+    if "Cluster mode is not enabled" in said:  # what the client makes of every refusal
+        return StoreError(f"{target} is no cluster, or does not let our user ask for its slots; {_ACL}")
     meaning = _SAID.get(said.partition(" ")[0], "")
     if meaning:
         return StoreError(f"{target} {meaning}")

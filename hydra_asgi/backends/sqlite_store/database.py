@@ -16,7 +16,7 @@ from pathlib import Path
 from hydra_asgi.backends.sqlite_store.location import check_place, locate
 from hydra_asgi.backends.sqlite_store.schema import prepare
 from hydra_asgi.backends.sqlite_store.trouble import is_locked, store_error
-from hydra_asgi.errors import StoreError
+from hydra_asgi.errors import ConfigurationError, StoreError
 
 __all__ = ["BUSY_SECONDS", "Database"]
 
@@ -36,6 +36,9 @@ processes wait very long when many write at once."""
 _LARGEST = 4_194_304
 """Bytes of one value or row that are read at all."""
 
+_OPENINGS = 3
+"""How often a file is opened that is replaced while that is done: a deployment does it once."""
+
 _Identity = tuple[int, int]
 
 
@@ -44,10 +47,12 @@ class Database:
 
     Args:
         path: as in the URL; see `locate`.
+        may_create: whether a file that is not there is made; else transactions raise a `ConfigurationError`.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, may_create: bool = True) -> None:
         self._path = path
+        self._may_create = may_create
         self._file: Path | None = None
         self._connection: sqlite3.Connection | None = None
         self._identity: _Identity | None = None
@@ -75,6 +80,9 @@ class Database:
         """
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
+        if self._identity != _identity(self._place()):
+            # Written into a file that nobody will open any more.
+            raise StoreError(f"the store's file {self._place()} was replaced while it was written: nothing is kept")
 
     def close(self) -> None:
         """Give the file back."""
@@ -114,7 +122,25 @@ class Database:
             self.close()
             self._remove_log(file)
         check_place(file)
-        _make(file)
+        for _ in range(_OPENINGS):
+            connection, identity = self._connect(file)
+            # The library opens the file at some moment between two looks at it, so both have to have seen the same.
+            if identity is not None and identity == _identity(file):
+                self._connection, self._identity, self._log = connection, identity, _identity(_log_of(file))
+                return connection
+            connection.close()
+        raise StoreError(f"the store's file {file} is replaced again and again: leave it where it is")
+
+    def _connect(self, file: Path) -> tuple[sqlite3.Connection, _Identity | None]:
+        """A connection that is ready, and which file was there before it was made."""
+        if self._may_create:
+            _make(file)
+        elif not file.exists():
+            raise ConfigurationError(
+                f"there is no site file {file}: name the one that the nodes use (--store or HYDRA_STORE); a node makes "
+                "it when it starts"
+            )
+        identity = _identity(file)
         connection = sqlite3.connect(file, timeout=0, isolation_level=None)
         try:
             self._set_up(connection)
@@ -123,8 +149,7 @@ class Database:
             if isinstance(error, StoreError):
                 raise StoreError(f"the store in {file} cannot be used: {error}") from None
             raise
-        self._connection, self._identity, self._log = connection, _identity(file), _identity(_log_of(file))
-        return connection
+        return connection, identity
 
     def _remove_log(self, file: Path) -> None:
         """Take the old file's log away: SQLite would read it as if it were that of the new one."""
@@ -168,7 +193,12 @@ class Database:
     def _place(self) -> Path:
         # Once: the working directory may change later, and the processes of one site start in the same one.
         if self._file is None:
-            self._file = locate(self._path)
+            try:
+                self._file = locate(self._path)
+            except StoreError as error:
+                if self._may_create:
+                    raise  # somebody may make the folder yet
+                raise ConfigurationError(str(error)) from None
         return self._file
 
 

@@ -23,8 +23,8 @@ from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.directory.lease_times import AWAY_SECONDS, SWEEP_SECONDS
 from hydra_asgi.core.directory.paged_book import PagedBook
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.service_settings import ServiceSettings
-from hydra_asgi.errors import ConfigurationError, RefusedError
+from hydra_asgi.core.service_settings import Expected, ServiceSettings, may_replace
+from hydra_asgi.errors import RefusedError
 from hydra_asgi.ports import Clock
 from hydra_asgi.wire.stored_document import StoredDocumentError
 from hydra_asgi.wire.stored_instance import dump_instance
@@ -103,17 +103,18 @@ class Ledger:
             pages.open_token(token)
             return pages.book.drain(token, self._clock(), draining=draining)
 
-    def configure(self, service: str, settings: ServiceSettings | None) -> None:
-        wanted = None
-        if settings is not None and settings != ServiceSettings():
-            try:
-                wanted = dump_settings(settings, service)
-            except StoredDocumentError as error:
-                raise ConfigurationError(f"the settings of {service!r} cannot be kept: {error.reason}") from None
+    def configure(self, service: str, settings: ServiceSettings | None, expected: Expected = ...) -> bool:
+        try:
+            wanted = dump_settings(settings, service) if settings else None
+        except StoredDocumentError as error:
+            raise RefusedError(422, f"the settings of {service!r} cannot be kept: {error.reason}") from None
         with self._database.writing() as connection:
             row = connection.execute("SELECT document FROM settings WHERE service = ?", (service,)).fetchone()
             if wanted == (row and row[0]):
-                return
+                return True
+            present = None if row is None else self._documents.settings(service, row[0])
+            if not may_replace(present, settings or None, expected):
+                return False
             if wanted is None:
                 connection.execute("DELETE FROM settings WHERE service = ?", (service,))
             else:
@@ -122,6 +123,7 @@ class Ledger:
                 )
             connection.execute("UPDATE directory SET counter = counter + 1 WHERE id = 1")
             self.revision = read_kept(connection).revision
+        return True
 
     def first_use(self, nonce: str, seconds: float) -> bool:
         with self._pages() as pages:
@@ -174,13 +176,13 @@ class Ledger:
         with self._database.reading() as connection:
             revision = self.revision = read_kept(connection).revision
             rows = connection.execute(
-                "SELECT service, address, token, place, active, document,"
+                "SELECT service, address, token, place, active, document, held_until IS NOT NULL,"
                 " EXISTS (SELECT 1 FROM leases WHERE instance = instances.id AND draining)"
                 " FROM instances ORDER BY place"
             ).fetchall()
             settings = connection.execute("SELECT service, document FROM settings").fetchall()
         listed = []
-        for service, address, token, place, active, document, draining in rows:
+        for service, address, token, place, active, document, _, draining in rows:
             announced = self._documents.instance((service, address), document)
             if announced is not None:
                 weight = 0.0 if draining else announced.weight
@@ -188,7 +190,8 @@ class Ledger:
         self._documents.forget_others({(row[0], row[1]) for row in rows})
         read = {service: self._documents.settings(service, document) for service, document in settings}
         given = {service: one for service, one in read.items() if one is not None}
-        return Snapshot(revision, tuple(listed), given)
+        unreadable = len(rows) - len(listed) + len(read) - len(given)
+        return Snapshot(revision, tuple(listed), given, sum(row[6] for row in rows), unreadable)
 
     def close(self) -> None:
         self._database.close()

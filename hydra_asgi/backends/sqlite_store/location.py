@@ -47,7 +47,10 @@ def read_sqlite_url(url: str) -> str:
         )
     if parts.query or parts.fragment:
         raise ConfigurationError(f"the store {url[:200]!r} has more than a path, and no options are known: {_EXPECTED}")
-    if path.endswith("/") or "\0" in path:
+    # `urlsplit` takes some of them away without a word, and the file would be another one.
+    if any(character < " " for character in f"{url}{path}"):
+        raise ConfigurationError(f"the store {url[:200]!r} has characters that no file should have: {_EXPECTED}")
+    if path.endswith("/"):
         raise ConfigurationError(f"the store {url[:200]!r} ends in a folder: {_EXPECTED}")
     return path
 

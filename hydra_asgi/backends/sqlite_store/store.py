@@ -12,7 +12,7 @@ from hydra_asgi.backends.sqlite_store.location import read_sqlite_url
 from hydra_asgi.backends.sqlite_store.worker import Worker
 from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.instance import Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.service_settings import ServiceSettings
+from hydra_asgi.core.service_settings import Expected, ServiceSettings
 from hydra_asgi.ports import Clock
 
 __all__ = ["SqliteStore", "open_sqlite_store"]
@@ -22,18 +22,21 @@ _logger = logging.getLogger("hydra_asgi.store")
 T = TypeVar("T")
 
 
-def open_sqlite_store(url: str, *, on_alarm: Callable[[str], None] | None = None) -> "SqliteStore":
+def open_sqlite_store(
+    url: str, *, on_alarm: Callable[[str], None] | None = None, may_create: bool = True
+) -> "SqliteStore":
     """The store of a `sqlite:` URL. The file is opened, or made, by the first verb.
 
     Args:
         url: `sqlite:///site.db` for a file in the working directory, `sqlite:////var/lib/site.db` for one from the
             root; `sqlite:///var/lib/site.db` is the second too where there is no `var/lib` in the working directory.
         on_alarm: called with one sentence when most instances go silent at once.
+        may_create: whether a file that is not there is made; else verbs fail.
 
     Raises:
         ConfigurationError: it is not such a URL.
     """
-    return SqliteStore(read_sqlite_url(url), on_alarm=on_alarm)
+    return SqliteStore(read_sqlite_url(url), on_alarm=on_alarm, may_create=may_create)
 
 
 class SqliteStore:
@@ -46,6 +49,7 @@ class SqliteStore:
         clock: seconds that only move forward, the same for all processes that share the file.
         machine: names that clock; that of this host unless given.
         on_alarm: called with one sentence when most instances go silent at once.
+        may_create: see `open_sqlite_store`.
     """
 
     def __init__(
@@ -55,8 +59,11 @@ class SqliteStore:
         *,
         machine: str | None = None,
         on_alarm: Callable[[str], None] | None = None,
+        may_create: bool = True,
     ) -> None:
-        self._worker = Worker(lambda: Ledger(Database(path), clock, this_machine() if machine is None else machine))
+        self._worker = Worker(
+            lambda: Ledger(Database(path, may_create=may_create), clock, this_machine() if machine is None else machine)
+        )
         self._on_alarm = on_alarm
         self._told: Revision | None = None
         self._wakes: dict[object, Callable[[], None]] = {}
@@ -79,8 +86,8 @@ class SqliteStore:
     async def drain(self, token: int, *, draining: bool = True) -> bool:
         return await self._run(lambda ledger: ledger.drain(token, draining))
 
-    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
-        await self._run(lambda ledger: ledger.configure(service, settings))
+    async def configure(self, service: str, settings: ServiceSettings | None, *, expected: Expected = ...) -> bool:
+        return await self._run(lambda ledger: ledger.configure(service, settings, expected))
 
     async def first_use(self, nonce: str, seconds: float) -> bool:
         return await self._run(lambda ledger: ledger.first_use(nonce, seconds))

@@ -1,8 +1,8 @@
 """Sentinels, clusters and TLS: the same store on more than one server, or on one that is farther away."""
 
 import asyncio
-import contextlib
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
 from tests.backends.redis_store.servers import a_server, a_store
 from tests.backends.store_rig import a_lease, an_instance
-from tests.e2e.processes import free_port, wait_until
+from tests.e2e.processes import free_port
+from tests.faults.cluster import Cluster
 from tests.faults.redis_server import RedisServer
 from tests.faults.sentinels import Sentinels
 
@@ -59,32 +60,10 @@ async def test_sentinels_that_know_no_such_master_are_named(sentinels: Sentinels
             await store.revision()
 
 
-@contextlib.contextmanager
-def a_cluster(folder: Path) -> Iterator[list[RedisServer]]:
-    """Three nodes that share the slots."""
-    with contextlib.ExitStack() as stack:
-        buses = [free_port() for _ in range(3)]
-        nodes = [
-            stack.enter_context(a_server(folder, **{"cluster-enabled": "yes", "cluster-port": str(bus)}))
-            for bus in buses
-        ]
-        bounds = [0, 5461, 10922, 16384]
-        for node, first, after in zip(nodes, bounds, bounds[1:], strict=False):
-            node.ask("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
-            node.ask("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
-
-        def is_whole() -> bool:
-            answers = [node.ask("CLUSTER", "INFO") for node in nodes]
-            return all(b"cluster_state:ok" in answer and b"known_nodes:3" in answer for answer in answers)  # type: ignore[operator]  # bytes
-
-        wait_until(is_whole, "a cluster of three nodes", 30)
-        yield nodes
-
-
 async def test_a_cluster_keeps_a_namespace_together(tmp_path: Path) -> None:
     """Every verb works whichever node has the slot, changes wake, and a node that is away is an error that passes."""
-    with a_cluster(tmp_path) as nodes:
-        url = f"redis+cluster://127.0.0.1:{nodes[0].port},127.0.0.1:{nodes[1].port}?timeout=2"
+    with Cluster(tmp_path) as cluster:
+        url = f"{cluster.url}?timeout=2"
         for namespace in ("a", "b", "c", "d"):
             async with a_store(f"{url}&namespace={namespace}") as one, a_store(f"{url}&namespace={namespace}") as other:
                 woken = asyncio.Event()
@@ -108,7 +87,7 @@ async def test_a_cluster_keeps_a_namespace_together(tmp_path: Path) -> None:
                 assert await one.release("a", "orders")
         async with a_store(f"{url}&namespace=a") as store:
             await store.revision()
-            await asyncio.to_thread(stop_all, nodes)
+            await asyncio.to_thread(stop_all, cluster.nodes)
             with pytest.raises(StoreError, match=r"the Redis cluster at 127.0.0.1:\d+, 127.0.0.1:\d+"):
                 await store.revision()
 
@@ -116,6 +95,41 @@ async def test_a_cluster_keeps_a_namespace_together(tmp_path: Path) -> None:
 def stop_all(nodes: list[RedisServer]) -> None:
     for node in nodes:
         node.kill()
+
+
+PAGE = Path(__file__).parents[3] / "docs" / "redis.md"
+
+
+async def test_a_cluster_goes_on_when_the_node_with_our_keys_dies(tmp_path: Path) -> None:
+    """Its replica is found without a restart, and nothing is lost; the access rule of the manual is enough."""
+    page = PAGE.read_text()
+    rule = next(line for line in page.splitlines() if line.startswith("ACL SETUSER")).replace("PASSWORD", "secret")
+    more = next(line for line in page.splitlines() if line.startswith("In a cluster add `")).split("`")[1]
+    with Cluster(tmp_path, replicas=1) as cluster:
+        await asyncio.to_thread(cluster.ask_all, *rule.split(), *more.split())
+        await asyncio.to_thread(cluster.ask_all, "ACL", "SETUSER", "default", "resetpass", "off")
+        url = cluster.url.replace("//", "//site:secret@") + "?timeout=1"
+        async with a_store(url) as store, a_store(url) as other:
+            woken = asyncio.Event()
+            other.on_change(woken.set)
+            for name in ("a", "b", "c"):
+                await store.register(an_instance(ord(name)), a_lease(name))
+            before = await other.snapshot()
+            await asyncio.to_thread(cluster.owner.kill)
+            assert await until(lambda: store.renew("a", "orders"), 30)
+            assert (await until(other.snapshot)).instances == before.instances
+            woken.clear()
+            while not woken.is_set():
+                await store.configure("orders", ServiceSettings(prefixes=(f"/{time.monotonic_ns()}",)))
+                await asyncio.sleep(0.1)
+
+
+async def test_a_user_who_may_not_ask_for_the_slots_is_told_so(tmp_path: Path) -> None:
+    """The client's own words for that would be that it is no cluster."""
+    with a_server(tmp_path) as server:
+        async with a_store(f"redis+cluster://127.0.0.1:{server.port}?timeout=2") as store:
+            with pytest.raises(StoreError, match=r"is no cluster, or does not let our user ask for its slots; docs"):
+                await store.revision()
 
 
 CERTIFICATES = Path(__file__).parents[1] / "native_upstream" / "certificates"

@@ -26,7 +26,7 @@ def entry(port: int, token: int, *, state: int = 1, template: str = "/orders") -
 
 def page(moment: str, *instances: list[object], anew: int = 0, through: int, gone: tuple[bytes, ...] = ()) -> Page:
     flat = [part for one in instances for part in one]
-    return Page.read([moment.encode(), anew, through, 1, [], list(gone), flat])
+    return Page.read([moment.encode(), anew, through, 1, 0, [], list(gone), flat])
 
 
 def take(replica: Replica, given: Page) -> list[int]:

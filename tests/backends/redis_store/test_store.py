@@ -274,14 +274,16 @@ async def test_a_document_that_cannot_be_read_is_left_out(
             document = answer
         await asyncio.to_thread(server.ask, "HSET", documents, str(token), document)
         for _ in range(3):
-            assert (await reader.snapshot()).instances == (other,)
+            snapshot = await reader.snapshot()
+            assert (snapshot.instances, snapshot.unreadable) == ((other,), 1)
         await writer.drain(token)
         assert (await reader.snapshot()).instances == (other,)
         messages = [record.getMessage() for record in caplog.records]
         assert len([message for message in messages if "http://10.0.0.1:1" in message and "left out" in message]) == 1
         assert max(map(len, messages)) < 1000
         assert (await writer.register(an_instance(1, template="/new"), a_lease("a"))).token == token
-        assert {listed.token for listed in (await reader.snapshot()).instances} == {token, other.token}
+        snapshot = await reader.snapshot()
+        assert ({listed.token for listed in snapshot.instances}, snapshot.unreadable) == ({token, other.token}, 0)
 
 
 @pytest.mark.parametrize(
@@ -322,9 +324,44 @@ async def test_settings_that_cannot_be_read_are_left_out(
         for share in (1.0, 2.0):
             await writer.configure("shop", ServiceSettings({1: share}))
             assert dict((await reader.snapshot()).settings) == {"shop": ServiceSettings({1: share})}
+        assert (await reader.snapshot()).unreadable == 1
         assert len([record for record in caplog.records if "'orders'" in record.getMessage()]) == 1
+        assert not await writer.configure("orders", ServiceSettings({3: 1.0}), expected=ServiceSettings({2: 1.0}))
+        assert await writer.configure("orders", ServiceSettings({1: 3.0}), expected=None)
+        assert (await reader.snapshot()).settings["orders"] == ServiceSettings({1: 3.0})
         await writer.configure("orders", None)
         assert dict((await reader.snapshot()).settings) == {"shop": ServiceSettings({1: 2.0})}
+        assert (await reader.snapshot()).unreadable == 0
+
+
+async def test_settings_of_a_newer_node_can_be_replaced(server: RedisServer) -> None:
+    """What it wrote into them beyond what we read is no change that the operator has missed."""
+    async with a_store(server) as store:
+        given = ServiceSettings({1: 1.0})
+        await store.configure("orders", given)
+        document = await asyncio.to_thread(server.ask, "HGET", name_of(store, "SETTINGS"), "orders")
+        assert isinstance(document, bytes)
+        newer = json.dumps({**json.loads(document), "schema": 2, "reads": 1, "region": "north"})
+        await asyncio.to_thread(server.ask, "HSET", name_of(store, "SETTINGS"), "orders", newer)
+        assert await store.configure("orders", ServiceSettings({1: 2.0}), expected=given)
+
+
+async def test_of_many_operators_at_one_moment_one_is_first(server: RedisServer) -> None:
+    """Looking and setting is one step for the others: of those who read the same, one alone sets."""
+    async with a_store(server) as store:
+        wanted = [ServiceSettings({1: float(share)}) for share in range(1, 9)]
+        done = await asyncio.gather(*(store.configure("orders", one, expected=None) for one in wanted))
+        assert sum(done) == 1
+        assert (await store.snapshot()).settings["orders"] == wanted[done.index(True)]
+
+
+async def test_a_key_of_settings_that_holds_something_else_counts_as_nothing(server: RedisServer) -> None:
+    """It is put aside when settings are made that expect none."""
+    async with a_store(server) as store:
+        await store.revision()
+        await asyncio.to_thread(server.ask, "SET", name_of(store, "SETTINGS"), "poison")
+        assert await store.configure("orders", ServiceSettings({1: 1.0}), expected=None)
+        assert (await store.snapshot()).settings == {"orders": ServiceSettings({1: 1.0})}
 
 
 async def test_fields_of_newer_nodes_stay(server: RedisServer) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hydra_asgi.backends.sqlite_store.database import Database
 from hydra_asgi.backends.sqlite_store.schema import APPLICATION, SCHEMA
 from hydra_asgi.backends.sqlite_store.trouble import LockedError
-from hydra_asgi.errors import StoreError
+from hydra_asgi.errors import ConfigurationError, StoreError
 
 
 @pytest.fixture
@@ -211,6 +211,67 @@ def test_a_new_log_is_not_taken_for_the_old_one(file: Path, database: Database) 
     count_up(database)
     assert counter(second) == 2
     second.close()
+
+
+def test_a_file_that_is_replaced_while_it_is_written(file: Path, database: Database) -> None:
+    """What went into a file that nobody will open any more is not said to be kept; the next call is on the new one."""
+    other = Database(str(file.with_name("other.db")))
+    count_up(other)
+    other.close()
+    count_up(database)
+
+    def replaced_meanwhile() -> None:
+        with database.writing() as connection:
+            connection.execute("UPDATE directory SET counter = 99")
+            file.with_name("other.db").replace(file)
+
+    with pytest.raises(StoreError, match=f"{file} was replaced while it was written: nothing is kept"):
+        replaced_meanwhile()
+    assert counter(database) == 1
+
+
+class Swapping(Database):
+    """Is opened while somebody puts other files in the place of its own."""
+
+    times = 0
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        super()._set_up(connection)
+        if self.times:
+            self.times -= 1
+            file = self._place()
+            Path(f"{file}-wal").unlink()
+            other = file.with_name(f"other{self.times}.db")
+            other.touch(0o600)
+            other.replace(file)
+
+
+@pytest.mark.parametrize(("times", "is_opened"), [(1, True), (3, False)])
+def test_a_file_that_is_replaced_while_it_is_opened(file: Path, times: int, is_opened: bool) -> None:
+    """The file that is there in the end is the one that is used; one that never stays is an error."""
+    database = Swapping(str(file))
+    database.times = times
+    if is_opened:
+        count_up(database)
+        assert counter(database) == 1
+        connection = sqlite3.connect(file)
+        assert connection.execute("SELECT counter FROM directory").fetchone() == (1,)
+        connection.close()
+    else:
+        with pytest.raises(StoreError, match="is replaced again and again: leave it where it is"):
+            count_up(database)
+    database.close()
+
+
+def test_who_may_not_make_a_file_does_not(file: Path) -> None:
+    """A name that is mistyped is an error, and no second site."""
+    database = Database(str(file), may_create=False)
+    with pytest.raises(ConfigurationError, match=f"there is no site file {file}: name the one that the nodes use"):
+        counter(database)
+    assert not file.exists()
+    count_up(Database(str(file)))
+    assert counter(database) == 1
+    database.close()
 
 
 def test_closing_twice_and_going_on(database: Database) -> None:

@@ -15,7 +15,7 @@ from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.instance import MenuItem
 from hydra_asgi.core.routing.token import first_token, next_token
 from hydra_asgi.core.service_settings import ServiceSettings
-from hydra_asgi.errors import ConfigurationError, RefusedError, StoreError
+from hydra_asgi.errors import RefusedError, StoreError
 from tests.backends.store_rig import CALLER, a_lease, an_instance
 
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_kept_is_refused(site: Site) -> None:
     with pytest.raises(RefusedError, match=r"cannot be kept: menu_items\[0\]: endpoint") as refused:
         ledger.register(replace(an_instance(), menu_items=(MenuItem("main", "//evil"),)), a_lease())
     assert refused.value.status == 422
-    with pytest.raises(ConfigurationError, match=r"settings of 'orders' cannot be kept: shares\[0\]: share is -1"):
+    with pytest.raises(RefusedError, match=r"settings of 'orders' cannot be kept: shares\[0\]: share is -1"):
         ledger.configure("orders", ServiceSettings({1: -1.0}))
     snapshot = ledger.snapshot()
     assert (snapshot.instances, snapshot.settings) == ((), {})
@@ -203,6 +203,7 @@ def test_an_entry_that_cannot_be_read_is_left_out(
         snapshot = ledger.snapshot()
         assert [one.address.port for one in snapshot.instances] == [2]
         assert snapshot.settings == {"orders": ServiceSettings({1: 1.0})}
+        assert snapshot.unreadable == 2
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 2
     assert all(reason in line and line.endswith("; it is left out") for line in told)
@@ -214,6 +215,17 @@ def test_an_entry_that_cannot_be_read_is_left_out(
         assert ledger.renew("b", "orders", 0)
     site.ask("UPDATE instances SET document = ? WHERE address LIKE '%:1'", *kept)
     assert ports(ledger) == {1: True, 2: True}
+    assert ledger.snapshot().unreadable == 1
+
+
+def test_settings_that_cannot_be_read_count_as_none(site: Site) -> None:
+    """Whoever read nothing may set something in their place."""
+    ledger = site.ledger()
+    ledger.configure("orders", ServiceSettings({1: 1.0}))
+    site.ask("UPDATE settings SET document = x'00'")
+    assert not ledger.configure("orders", ServiceSettings({2: 1.0}), ServiceSettings({1: 1.0}))
+    assert ledger.configure("orders", ServiceSettings({2: 1.0}), None)
+    assert ledger.snapshot().settings == {"orders": ServiceSettings({2: 1.0})}
 
 
 def test_an_entry_that_cannot_be_read_is_replaced_by_its_next_registration(site: Site) -> None:

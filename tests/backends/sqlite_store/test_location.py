@@ -36,7 +36,8 @@ def test_a_url_names_a_file(url: str, path: str) -> None:
         ("sqlite:///site.db?mode=ro", "no options are known"),
         ("sqlite:///site.db#x", "no options are known"),
         ("sqlite:///sites/", "ends in a folder"),
-        ("sqlite:///a%00b", "ends in a folder"),
+        ("sqlite:///a%00b", "has characters that no file should have"),
+        ("sqlite:///a\nb", "has characters that no file should have"),
         ("sqlite://[/site.db", "is not a URL"),
     ],
 )

@@ -7,8 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,15 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             child.kill()
 
 
+@asynccontextmanager
+async def stopped_writer(file: Path) -> AsyncIterator[subprocess.Popen[str]]:
+    """A process that holds the file in the middle of writing it."""
+    with process("-c", KILLED, str(file)) as child:
+        assert child.stdout is not None
+        assert await asyncio.to_thread(child.stdout.readline) == "writing\n"
+        yield child
+
+
 async def report_of(child: subprocess.Popen[str]) -> dict[str, Any]:
     out, _ = await asyncio.to_thread(child.communicate, timeout=SECONDS)
     assert child.returncode == 0
@@ -120,9 +129,7 @@ async def test_a_process_that_dies_while_it_writes_leaves_no_trace(tmp_path: Pat
     file = tmp_path / "site.db"
     store = SqliteStore(str(file))
     await store.register(an_instance(1), a_lease())
-    with process("-c", KILLED, str(file)) as child:
-        assert child.stdout is not None
-        assert await asyncio.to_thread(child.stdout.readline) == "writing\n"
+    async with stopped_writer(file) as child:
         # Stopped, not dead: writers give up in good time, and readers are not concerned.
         with pytest.raises(StoreError, match="is locked by another process"):
             await store.register(an_instance(2), a_lease("b"))
@@ -144,9 +151,7 @@ async def test_calls_do_not_pile_up_behind_a_stopped_writer(tmp_path: Path) -> N
     file = tmp_path / "site.db"
     store = SqliteStore(str(file))
     await store.register(an_instance(1), a_lease())
-    with process("-c", KILLED, str(file)) as child:
-        assert child.stdout is not None
-        assert await asyncio.to_thread(child.stdout.readline) == "writing\n"
+    async with stopped_writer(file):
         loop = asyncio.get_running_loop()
         start = loop.time()
         answers = await asyncio.gather(*(store.renew("a", "orders") for _ in range(50)), return_exceptions=True)

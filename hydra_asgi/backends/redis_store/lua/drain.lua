@@ -1,11 +1,7 @@
 -- ARGV: token, 1 to drain or 0 to take it back. Answers 1, or 0: no such instance.
-local listing = open() and listing_of(ARGV[1]) or nil
+local listing, answer = called_listing(ARGV[1])
 if not listing then
-  return 0
-end
-watch(false)
-if trouble then
-  return redis.error_reply(trouble)
+  return answer
 end
 for _, id in ipairs(listing.leases) do
   local lease = lease_of(id)

@@ -55,6 +55,12 @@ local function watch(noting)
   end
 end
 
+-- The same, for who cannot go on where it cannot be noted: what is to be answered then.
+local function must_watch()
+  watch(false)
+  return trouble and redis.error_reply(trouble) or nil
+end
+
 -- Start from nothing. What is left of a former life has lost its meaning; settings, secrets and nonces have not.
 local function begin(candidate)
   redis.call('UNLINK', META, INSTANCES, DOCUMENTS, TOKENS, LEASES, CALLERS, BEATS, SILENT, QUIET, CHANGED, GONE, HISTORY)

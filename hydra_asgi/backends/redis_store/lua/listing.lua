@@ -167,3 +167,26 @@ local function look_again(listing)
     end
   end
 end
+
+-- The lease that a call names, at the moment of the call; without one, what is to be answered.
+local function called_lease(id, service, counter)
+  local lease = open() and lease_of(id) or nil
+  if not lease or lease.service ~= service then
+    return nil, 0
+  end
+  if was_used(lease, counter) then
+    return nil, { 401, 'counter' }
+  end
+  local refused = must_watch()
+  return not refused and lease or nil, refused
+end
+
+-- The instance that a call names, in the same way.
+local function called_listing(token)
+  local listing = open() and listing_of(token) or nil
+  if not listing then
+    return nil, 0
+  end
+  local refused = must_watch()
+  return not refused and listing or nil, refused
+end

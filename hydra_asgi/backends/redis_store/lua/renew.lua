@@ -1,15 +1,11 @@
 -- ARGV: lease, service, counter. Answers 1, 0 (no such lease) or {status, what is refused}.
-local id, service, counter = ARGV[1], ARGV[2], ARGV[3]
-local lease = open() and lease_of(id) or nil
-if not lease or lease.service ~= service or redis.call('HEXISTS', INSTANCES, lease.token) == 0 then
+local id, counter = ARGV[1], ARGV[3]
+local lease, answer = called_lease(id, ARGV[2], counter)
+if not lease then
+  return answer
+end
+if redis.call('HEXISTS', INSTANCES, lease.token) == 0 then
   return 0
-end
-if was_used(lease, counter) then
-  return { 401, 'counter' }
-end
-watch(false)
-if trouble then
-  return redis.error_reply(trouble)
 end
 local active = is_active(id)
 if active then

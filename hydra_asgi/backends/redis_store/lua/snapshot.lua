@@ -5,8 +5,8 @@
 -- revision of the settings known; how many instances and how many bytes are a page.
 --
 -- Answers {moment and alarm, 1 if everything is sent because the known moment is none of this directory's, the revision
--- up to which changes are in this page, settings revision, settings (service, document, ...), tokens that are gone,
--- instances (token, order, state, document and key, or '' and '' for what is known, ...)}.
+-- up to which changes are in this page, settings revision, how many instances are held, settings (service, document,
+-- ...), tokens that are gone, instances (token, order, state, document and key, or '' and '' for what is known, ...)}.
 local alarm = look(ARGV[1])
 if not alarm then
   return redis.error_reply(trouble)
@@ -58,4 +58,4 @@ local settings = {}
 if told > known_settings then
   settings = redis.call('HGETALL', SETTINGS)
 end
-return { moment() .. alarm, all, through, told, settings, gone, instances }
+return { moment() .. alarm, all, through, told, held, settings, gone, instances }

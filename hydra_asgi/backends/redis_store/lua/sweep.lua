@@ -66,6 +66,9 @@ local function hold_back(verdicts, rest)
     return 0
   end
   local first = held == 0
+  if first then
+    bump('held') -- not all of those who are held change otherwise
+  end
   for _, verdict in pairs(verdicts) do
     if verdict.goes then
       hold(verdict.listing)

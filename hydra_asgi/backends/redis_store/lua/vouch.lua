@@ -1,11 +1,7 @@
 -- ARGV: token. Its instance answered a request: it stays listed for a while, beats or not.
-local listing = open() and listing_of(ARGV[1]) or nil
+local listing, answer = called_listing(ARGV[1])
 if not listing then
-  return 0
-end
-watch(false)
-if trouble then
-  return redis.error_reply(trouble)
+  return answer
 end
 listing.vouched = now + VOUCHED
 keep(ARGV[1], listing)
