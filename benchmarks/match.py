@@ -1,6 +1,7 @@
 """What it costs to find the owner of a path, in small directories and large ones, and to pick an instance of it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks.in_process import Case, cpu_micros
 from hydra_asgi.core.instance import Address, Route, ServiceInstance
@@ -26,6 +27,7 @@ def cases() -> list[Case]:
             "match/ratio", "the large directory as a multiple", "x", lambda: cpu_micros(many) / cpu_micros(few), "1.5"
         ),
         Case("match/build", "compile 10,000 routes", "ms", lambda: cpu_micros(_building(large)) / 1e3, "200"),
+        Case("match/rebuild", "compile them again, one service has changed", "ms", _rebuilding(large)),
         Case("pick/1", "pick of 1 instance", "us", lambda: cpu_micros(_picking(lone))),
         Case("pick/10", "pick of 10 instances in 2 versions", "us", lambda: cpu_micros(_picking(crowd))),
     ]
@@ -79,6 +81,16 @@ def _building(instances: list[ServiceInstance]) -> Callable[[int], None]:
             RouteTable.build(instances)
 
     return work
+
+
+def _rebuilding(instances: list[ServiceInstance]) -> Callable[[], float]:
+    table = RouteTable.build(instances)
+
+    def work(count: int) -> None:
+        for _ in range(count):
+            RouteTable.build([*instances[1:], replace(instances[0], version=1)], before=table)
+
+    return lambda: cpu_micros(work) / 1e3
 
 
 def _picking(group: Group) -> Callable[[int], None]:

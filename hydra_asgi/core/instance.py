@@ -164,9 +164,18 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The directory at one revision; instances in the order of their first registration."""
+    """The directory at one revision.
+
+    Attributes:
+        revision: which one.
+        instances: in the order of their first registration.
+        settings: central settings by service. A service that is absent is governed by what its instances announce.
+        held: how many instances went silent together with most others, and stay listed for a while because of that.
+        unreadable: how many entries of the store are left out, because this node cannot read them.
+    """
 
     revision: Revision
     instances: tuple[ServiceInstance, ...] = ()
     settings: Mapping[str, ServiceSettings] = field(default_factory=dict)
-    """Central settings by service. A service that is absent is governed by what its instances announce."""
+    held: int = 0
+    unreadable: int = 0

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from hydra_asgi.core.directory.departed import Departed
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
-from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, SWEEP_SECONDS
+from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, HELD_SECONDS, SWEEP_SECONDS
 from hydra_asgi.core.directory.recovery import Recovery
 from hydra_asgi.core.instance import Snapshot
 from hydra_asgi.errors import StoreError
@@ -24,8 +24,9 @@ __all__ = ["Directory", "Health"]
 
 _logger = logging.getLogger("hydra_asgi.directory")
 
-BIG_ROUTES = 2_000
-"""From here on a table is built in a thread: on the loop it would hold up every request for tens of milliseconds."""
+BIG = 200
+"""So many instances and routes are compiled on the loop, in a millisecond or two. More of them are in a thread, because
+nobody can tell beforehand how much of them has changed."""
 
 JITTER = 0.1
 """Polls of many nodes drift apart by up to a tenth of the period, so that they do not reach the store together."""
@@ -43,6 +44,13 @@ REST_PER_BUILD = 4
 
 STORE_PATIENCE_SECONDS = 2.0
 """A poll that takes longer has failed. Stores have shorter timeouts of their own; this one is for those that hang."""
+
+MASS_SILENCE = (
+    f"most instances went silent at once; they stay listed as inactive for at most {HELD_SECONDS:g} s. If they are "
+    "well, look at the way from them to the directory"
+)
+"""Said at every node that reads it in the store, not only where it was found out. Without a number that would change
+with each beat that comes back."""
 
 MAX_REPORTED = 20
 """How many new problems with routes one change may write to the log."""
@@ -201,22 +209,28 @@ class Directory:
             return f"the store did not answer within {self._store_patience:g} s"
         if self._recovery.is_recovering:
             return "the store lost its entries; what was not announced again yet is kept for a while"
+        if self._recovery.snapshot.held:
+            return MASS_SILENCE
         return ""
 
     async def _rebuild(self) -> None:
         began = self._clock()
-        before, snapshot, own = self.state, self._recovery.snapshot, self._own
-        self._departed.note(before.snapshot, snapshot, began)
-        departed = self._departed.prune(began)
-        if sum(len(instance.routes) for instance in (*snapshot.instances, *departed)) > BIG_ROUTES:
-            self.state = await asyncio.to_thread(build_state, snapshot, departed, own)
+        before, snapshot = self.state, self._recovery.snapshot
+        if sum(1 + len(instance.routes) for instance in snapshot.instances) > BIG:
+            self.state = await asyncio.to_thread(self._compile, began)
         else:
-            self.state = build_state(snapshot, departed, own)
+            self.state = self._compile(began)
         # Only now: a build that failed is tried again with the next poll.
         self._is_stale = False
         self._build_seconds = self._clock() - began
         self._is_crowded = abs(len(snapshot.instances) - len(before.snapshot.instances)) >= MANY
         _report(before, self.state)
+
+    def _compile(self, now: float) -> DirectoryState:
+        """The next state. Runs in a thread, one at a time; nothing that it reads changes meanwhile."""
+        before, snapshot = self.state, self._recovery.snapshot
+        self._departed.note(before.snapshot, snapshot, now)
+        return build_state(snapshot, self._departed.prune(now), self._own, before=before)
 
     def _tell(self) -> None:
         for listener in tuple(self._listeners.values()):

@@ -16,9 +16,10 @@ from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, 
 from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory import (
-    BIG_ROUTES,
+    BIG,
     CROWD_REST_SECONDS,
     MANY,
+    MASS_SILENCE,
     MAX_REPORTED,
     MIN_REST_SECONDS,
     Directory,
@@ -218,6 +219,20 @@ async def test_a_node_is_starting_until_one_beat_interval_has_passed() -> None:
     assert rig.directory.health.status == "ok"
 
 
+async def test_every_node_says_that_most_instances_went_silent() -> None:
+    """Also one that only reads so in the store, for as long as it is so; the number may change without another word."""
+    rig = Rig()
+    for held in (9, 8):
+        rig.store.show(instance(1))
+        rig.store.shown = replace(rig.store.shown, held=held)
+        await rig.directory.refresh()
+        health = rig.directory.health
+        assert (health.status, health.why) == ("degraded", MASS_SILENCE)
+    rig.store.show(instance(1))
+    await rig.directory.refresh()
+    assert rig.directory.health.status == "ok"
+
+
 async def test_an_emptied_store_is_not_adopted_while_services_come_back() -> None:
     """In a new epoch the last known good entries stay until announced again or ten seconds have passed."""
     rig = Rig()
@@ -287,7 +302,7 @@ class Settings(Mapping[str, ServiceSettings]):
         return 0
 
 
-@pytest.mark.parametrize(("routes", "on_the_loop"), [(BIG_ROUTES, True), (BIG_ROUTES + 1, False)])
+@pytest.mark.parametrize(("routes", "on_the_loop"), [(BIG - 1, True), (BIG, False)])
 async def test_a_big_table_is_built_in_a_thread(routes: int, on_the_loop: bool) -> None:
     """Requests are not held up by a rebuild of thousands of routes."""
     rig, settings = Rig(), Settings()

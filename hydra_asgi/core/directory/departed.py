@@ -28,16 +28,21 @@ class Departed:
         self._left: dict[_Published, tuple[float, ServiceInstance]] = {}
         self._routes = 0
         self._present: tuple[ServiceInstance, ...] = ()
+        self._missing: dict[_Published, ServiceInstance] = {}
 
     def note(self, old: Snapshot, new: Snapshot, now: float) -> None:
         """Remember which instances of `old` are gone in `new`.
 
         An instance that announces fewer routes than before has taken them back: those are not remembered.
         """
-        present = {instance.key for instance in new.instances}
-        for instance in old.instances:
-            if instance.routes and instance.key not in present:
-                self._remember(instance, now)
+        # By identity first: of a thousand instances nearly all are the very same ones, and keys are slow to make.
+        stayed = set(map(id, new.instances)).intersection(map(id, old.instances))
+        gone = [instance for instance in old.instances if instance.routes and id(instance) not in stayed]
+        if gone:
+            present = {instance.key for instance in new.instances if id(instance) not in stayed}
+            for instance in gone:
+                if instance.key not in present:
+                    self._remember(instance, now)
         self._present = new.instances
 
     def is_due(self, now: float) -> bool:
@@ -56,14 +61,10 @@ class Departed:
         if not self._left:
             return ()
         services = {service for service, _ in self._left}
-        present = {
-            (instance.service, route)
-            for instance in self._present
-            if instance.service in services
-            for route in instance.routes
-        }
-        missing = (_without(instance, present) for _, instance in self._left.values())
-        return tuple(instance for instance in missing if instance.routes)
+        published = {(one.service, id(one.routes)): one for one in self._present if one.service in services}
+        present = {(service, route) for (service, _), one in published.items() for route in one.routes}
+        self._missing = {left: self._without(instance, present) for left, (_, instance) in self._left.items()}
+        return tuple(instance for instance in self._missing.values() if instance.routes)
 
     def _remember(self, instance: ServiceInstance, now: float) -> None:
         published = (instance.service, instance.routes)
@@ -80,8 +81,10 @@ class Departed:
         del self._left[published]
         self._routes -= len(published[1])
 
-
-def _without(instance: ServiceInstance, present: Container[tuple[str, Route]]) -> ServiceInstance:
-    return replace(
-        instance, routes=tuple(route for route in instance.routes if (instance.service, route) not in present)
-    )
+    def _without(self, instance: ServiceInstance, present: Container[tuple[str, Route]]) -> ServiceInstance:
+        """The instance reduced to what is not present; the same object as the last time where that was the same."""
+        routes = tuple(route for route in instance.routes if (instance.service, route) not in present)
+        known = self._missing.get((instance.service, instance.routes))
+        if known is not None and known.order == instance.order and known.routes == routes:
+            return known
+        return replace(instance, routes=routes)

@@ -34,6 +34,7 @@ class DirectoryState:
         overview: what templates and services may see.
         own: the mounted app's instance as the table has it; None when no app is mounted.
         needs_key: users have to be told apart, because a service has more than one version to offer.
+        visible: what the overview was made of.
     """
 
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(Revision("", 0)))
@@ -42,32 +43,48 @@ class DirectoryState:
     overview: Overview = field(default_factory=Overview)
     own: ServiceInstance | None = None
     needs_key: bool = False
+    visible: Snapshot = field(default_factory=lambda: Snapshot(Revision("", 0)))
 
 
 def build_state(
-    snapshot: Snapshot, departed: Sequence[ServiceInstance], local: LocalApp | None = None
+    snapshot: Snapshot,
+    departed: Sequence[ServiceInstance],
+    local: LocalApp | None = None,
+    *,
+    before: DirectoryState | None = None,
 ) -> DirectoryState:
-    """Compile a snapshot, the mounted app, and the instances that left."""
-    own = None if local is None else _own(snapshot, local)
+    """Compile a snapshot, the mounted app, and the instances that left.
+
+    Args:
+        snapshot: what the store lists.
+        departed: the instances that left.
+        local: the mounted app.
+        before: the state that this one follows; what has not changed since is taken over.
+    """
+    before = before or DirectoryState()
+    own = None if local is None else _own(snapshot, local, before.own)
     others = (instance for instance in snapshot.instances if own is None or instance.key != own.key)
     # First, so that the app's own menu items come before those of others.
     instances = (*others,) if own is None else (own, *others)
-    hidden = {(local.instance.key, route) for route in local.hidden} if local is not None else ()
-    table = RouteTable.build(instances, snapshot.settings, private=hidden)
+    hidden = [(local.instance.key, route) for route in local.hidden] if local is not None else ()
+    table = RouteTable.build(instances, snapshot.settings, private=hidden, before=before.table)
+    visible = _visible(snapshot, local)
     return DirectoryState(
         snapshot=snapshot,
         table=table,
-        departed=RouteTable.build(departed, snapshot.settings),
-        overview=build_overview(_visible(snapshot, local)),
+        departed=RouteTable.build(departed, snapshot.settings, before=before.departed),
+        overview=build_overview(visible, (before.visible, before.overview)),
         own=own,
         needs_key=any(group.needs_key for group in table.services.values()),
+        visible=visible,
     )
 
 
-def _own(snapshot: Snapshot, local: LocalApp) -> ServiceInstance:
+def _own(snapshot: Snapshot, local: LocalApp, known: ServiceInstance | None) -> ServiceInstance:
     """The mounted app as the store lists it, else as it will be, with the routes that only we know."""
     listed = next((instance for instance in snapshot.instances if instance.key == local.instance.key), local.instance)
-    return replace(listed, routes=(*listed.routes, *local.hidden))
+    own = replace(listed, routes=(*listed.routes, *local.hidden)) if local.hidden else listed
+    return known if known is not None and known == own and known.address.pinned == own.address.pinned else own
 
 
 def _visible(snapshot: Snapshot, local: LocalApp | None) -> Snapshot:

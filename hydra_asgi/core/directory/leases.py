@@ -4,7 +4,8 @@ Rules for whoever edits this:
 
 - An instance is (service, address) and lives while one of its leases does; it is active while one of its leases is.
 - Only `sweep` lets anything lapse. The other verbs cost the same however many instances there are.
-- `counter` moves when what is listed or set changes, and for no other reason: not for beats, not for repetitions.
+- `counter` moves when what is listed or set changes, or when most instances go silent at once, and for no other reason:
+  not for beats, not for repetitions.
 - A call that is refused changes nothing.
 """
 
@@ -60,6 +61,11 @@ class LeaseBook:
     def instances(self) -> tuple[ServiceInstance, ...]:
         """What is listed, in the order of first registration."""
         return tuple(listing.listed for listing in self._listings.values())
+
+    @property
+    def held(self) -> int:
+        """How many instances are listed only because they went silent together with most others."""
+        return sum(listing.held_until is not None for listing in self._listings.values())
 
     def register(self, instance: ServiceInstance, lease: LeaseState, now: float) -> ServiceInstance:
         """Add or replace an instance, and start or renew one of its leases.
@@ -166,6 +172,7 @@ class LeaseBook:
             return Swept()
         before = self.counter
         alarm = hold_back(self._listings.values(), time)
+        self.counter += bool(alarm)  # not all of those who are held change otherwise
         for listing in tuple(self._listings.values()):
             self._lapse(listing, time)
         listings = self._listings.values()

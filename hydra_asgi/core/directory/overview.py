@@ -6,9 +6,10 @@ all drain (weight or share 0) is listed as not available: its pages cannot be as
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import is_
 
 from hydra_asgi.core.instance import ServiceInstance, Snapshot
-from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.core.routing.balance import can_serve
 from hydra_asgi.core.routing.path_prefixes import PathPrefixes
 from hydra_asgi.core.service_settings import ServiceSettings
 
@@ -79,17 +80,34 @@ class Overview:
         return self.menus.get(name, ())
 
 
-def build_overview(snapshot: Snapshot) -> Overview:
-    """Reduce a snapshot to what the public may see."""
+def build_overview(snapshot: Snapshot, before: tuple[Snapshot, Overview] | None = None) -> Overview:
+    """Reduce a snapshot to what the public may see.
+
+    Args:
+        snapshot: the directory.
+        before: an earlier one and what was made of it; views of services that have not changed since are taken over.
+    """
+    services = _active(snapshot)
+    old, known = ({}, Overview()) if before is None else (_active(before[0]), before[1])
+    views = {view.name: view for view in known.services}
+    for name, instances in services.items():
+        settings = snapshot.settings.get(name)
+        same = name in views and before is not None and before[0].settings.get(name) == settings
+        if not (same and len(old[name]) == len(instances) and all(map(is_, old[name], instances))):
+            views[name] = _view(name, instances, settings)
+    listed = [views[name] for name in services]
+    available = {view.name: view.available for view in listed}
+    # An app without a service name is no service, but its menu items are as good as any.
+    named = tuple(view for view in listed if view.name)
+    return Overview(str(snapshot.revision), named, _menus(snapshot.instances, available))
+
+
+def _active(snapshot: Snapshot) -> dict[str, list[ServiceInstance]]:
     services: dict[str, list[ServiceInstance]] = {}
     for instance in snapshot.instances:
         if instance.active:
             services.setdefault(instance.service, []).append(instance)
-    views = tuple(_view(name, instances, snapshot.settings.get(name)) for name, instances in services.items())
-    available = {view.name: view.available for view in views}
-    # An app without a service name is no service, but its menu items are as good as any.
-    named = tuple(view for view in views if view.name)
-    return Overview(str(snapshot.revision), named, _menus(snapshot.instances, available))
+    return services
 
 
 def _view(name: str, instances: list[ServiceInstance], settings: ServiceSettings | None) -> ServiceView:
@@ -97,7 +115,7 @@ def _view(name: str, instances: list[ServiceInstance], settings: ServiceSettings
     routes = (route.template for instance in instances for route in instance.routes)
     return ServiceView(
         name=name,
-        available=not Group.build(instances, settings).is_drained,
+        available=can_serve(instances, settings),
         versions=tuple(sorted({instance.version for instance in instances})),
         instances=len(instances),
         routes=tuple(filter(prefixes.cover, dict.fromkeys(routes))),

@@ -69,14 +69,15 @@ class Recovery:
         return True
 
     def _merge(self, stored: Snapshot, time: float) -> None:
-        keys = {instance.key for instance in stored.instances}
         # A store that starts anew hands out tokens anew; the living instance has the better right to one.
         tokens = {instance.token for instance in stored.instances}
-        self._carried = {
-            key: (until, instance)
-            for key, (until, instance) in self._carried.items()
-            if until > time and key not in keys and instance.token not in tokens
-        }
+        if self._carried:
+            keys = {instance.key for instance in stored.instances}
+            self._carried = {
+                key: (until, instance)
+                for key, (until, instance) in self._carried.items()
+                if until > time and key not in keys and instance.token not in tokens
+            }
         if self._settings[0] <= time:
             self._settings = (0.0, {})
         instances, settings = stored.instances, stored.settings

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
-__all__ = ["ATTRIBUTES", "any_of", "ordinary_markup", "plain_element"]
+__all__ = ["ATTRIBUTES", "any_of", "ordinary_markup", "plain_element", "start_of"]
 
 ATTRIBUTES: Final = (
     # Attributes that are complete for certain (13.2.5.32 to 13.2.5.39). A name without a value is complete when
@@ -40,6 +40,11 @@ def plain_element(name: bytes) -> re.Pattern[bytes]:
     """A whole element, from behind its name on, with text only inside: groups are attributes and body."""
     blank = r"[ \t\n\f\r]*+"
     return re.compile(rf"({ATTRIBUTES}{blank})>([^<]*+)</{any_of([name])}{blank}>".encode())
+
+
+def start_of(name: bytes) -> re.Pattern[bytes]:
+    """The beginning of an element's start tag, with the byte that ends its name."""
+    return re.compile(f"<{any_of([name])}[ \\t\\n\\f\\r/>]".encode())
 
 
 def _tails(names: Iterable[str]) -> str:

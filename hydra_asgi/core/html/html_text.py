@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from hydra_asgi.core.html.html_syntax import any_of
+
 __all__ = ["RAW_TEXT", "SWITCHING", "TextState", "text_after"]
 
 RAW_TEXT: Final = (b"title", b"textarea", b"style", b"xmp", b"iframe", b"noembed", b"noframes", b"noscript")
@@ -57,37 +59,38 @@ class TextState:
         return end
 
 
-def _state(delimiter: bytes, starts: tuple[bytes, ...], exits: dict[bytes, _Exit]) -> TextState:
-    return TextState(re.compile(delimiter, re.IGNORECASE), starts, exits)
+def _state(delimiter: str, starts: tuple[bytes, ...], exits: dict[bytes, _Exit]) -> TextState:
+    return TextState(re.compile(delimiter.encode()), starts, exits)
 
 
 def _raw(name: bytes) -> TextState:
     end_tag = b"</" + name
-    return _state(end_tag + rb"(?=[ \t\n\f\r/>])", (end_tag,), {end_tag: _Exit(again=len(end_tag))})
+    return _state(f"</{any_of([name])}{_TAG_END}", (end_tag,), {end_tag: _Exit(again=len(end_tag))})
 
 
 _END_SCRIPT: Final = b"</script"
-_TAG_END: Final = rb"(?=[ \t\n\f\r/>])"
+_SCRIPT: Final = any_of([b"script"])
+_TAG_END: Final = r"(?=[ \t\n\f\r/>])"
 
 _STATES: Final[dict[str, TextState]] = {
-    "bracket": _state(rb">", (), {b">": _Exit()}),
-    "comment": _state(rb"--!?>", (b"--!", b"--"), {b"-->": _Exit(), b"--!>": _Exit()}),
-    "cdata": _state(rb"\]\]>", (b"]]>",), {b"]]>": _Exit()}),
-    "plaintext": _state(rb"(?!)", (), {}),
+    "bracket": _state(">", (), {b">": _Exit()}),
+    "comment": _state("--!?>", (b"--!", b"--"), {b"-->": _Exit(), b"--!>": _Exit()}),
+    "cdata": _state("]]>", (b"]]>",), {b"]]>": _Exit()}),
+    "plaintext": _state("(?!)", (), {}),
     **{name.decode(): _raw(name) for name in RAW_TEXT},
     # 13.2.5.4 and 13.2.5.15 to 13.2.5.31. `<!-->` ends at once: the dashes of `<!--` count for `-->` too.
     "script": _state(
-        rb"<!--|</script" + _TAG_END,
+        f"<(?:!--|/{_SCRIPT}{_TAG_END})",
         (b"<!--", _END_SCRIPT),
         {b"<!--": _Exit("script-escaped", again=2), _END_SCRIPT: _Exit(again=8)},
     ),
     "script-escaped": _state(
-        rb"-->|</?script" + _TAG_END,
+        f"-->|</?{_SCRIPT}{_TAG_END}",
         (b"-->", b"<script", _END_SCRIPT),
         {b"-->": _Exit("script"), b"<script": _Exit("script-double"), _END_SCRIPT: _Exit(again=8)},
     ),
     "script-double": _state(
-        rb"-->|</script" + _TAG_END,
+        f"-->|</{_SCRIPT}{_TAG_END}",
         (b"-->", _END_SCRIPT),
         {b"-->": _Exit("script"), _END_SCRIPT: _Exit("script-escaped")},
     ),

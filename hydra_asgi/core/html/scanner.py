@@ -4,6 +4,9 @@ Three laws, each a property test: *lossless* (the raw bytes of all events are th
 (the same events however the page was cut, once neighbouring texts are joined) and *bounded* (`held` stays below
 `max_start_tag` + `max_body` + a few bytes). Only places where a browser sees a tag count, see `html_states`.
 
+Whether a place is one of those matters only where something looks like the tag. So a page is told as it comes, and
+walked through later, when a tag seems to come or enough is owed: most pages have no tag and are never walked.
+
 Malformed input degrades to itself: a tag that is never closed, or whose body is too long, passes raw from its start
 tag on, and its children show. `<m:fragment/>` is a tag with an empty body. A start tag longer than `max_start_tag` and
 an end tag without a start are text.
@@ -17,7 +20,8 @@ from typing import Final
 
 from hydra_asgi.core.html.fragment_tag import FragmentTag, parse_fragment_tag
 from hydra_asgi.core.html.html_states import HtmlStates, Signal
-from hydra_asgi.core.html.html_syntax import plain_element
+from hydra_asgi.core.html.html_syntax import plain_element, start_of
+from hydra_asgi.core.html.owed import Owed
 
 __all__ = ["TAG_NAME", "Event", "Scanner", "TagAbandoned", "TagClosed", "TagOpened", "Text"]
 
@@ -77,6 +81,7 @@ Event = Text | TagOpened | TagClosed | TagAbandoned
 
 
 _plain_element = cache(plain_element)
+_start_of = cache(start_of)
 
 
 class Scanner:
@@ -98,13 +103,19 @@ class Scanner:
         "_max_start_tag",
         "_mode",
         "_name_size",
+        "_opening",
+        "_owed",
         "_plain",
         "_rest",
+        "_start",
         "_states",
+        "_told",
     )
 
     def __init__(self, *, name: bytes = TAG_NAME, max_body: int = 16384, max_start_tag: int = 8192) -> None:
+        self._start = b"<" + name.lower()
         self._states = HtmlStates(name.lower())
+        self._opening = _start_of(name.lower())
         self._plain = _plain_element(name.lower())
         self._name_size = len(name)
         self._max_start_tag = max_start_tag
@@ -112,6 +123,8 @@ class Scanner:
         self._mode: _Mode = Scanner._outside
         self._kept: list[bytes] = []  # walked through, but part of an event that is not complete
         self._kept_size = 0
+        self._owed = Owed()  # told, but not walked through; nothing inside an element
+        self._told = 0  # up to where the buffer was told, when something is to be walked through outside
         self._rest = b""  # a few bytes that may become a delimiter
         self._depth = 0
         self._body_size = 0
@@ -125,17 +138,25 @@ class Scanner:
     def feed(self, data: bytes) -> list[Event]:
         """Take the next piece of the page; returns what is now certain."""
         buffer = self._rest + data if self._rest else data
+        self._rest = b""
         events: list[Event] = []
         position: int | None = 0
         while position is not None:
-            reached = position
-            position = self._mode(self, buffer, reached, events)
+            if self._mode is Scanner._outside:
+                if self._opening.search(buffer, position) is None:
+                    self._pass(buffer, position, events)
+                    break
+                self._told = position + self._owed.size
+                if self._owed.size:  # only when nothing of this buffer was walked through
+                    buffer = self._owed.take() + buffer
+            position = self._mode(self, buffer, position, events)
         return events
 
     def close(self) -> list[Event]:
         """The page has ended; returns what was held."""
         raw = self._take() + self._rest
         self._rest = b""
+        self._owed.take()
         if self._mode is Scanner._in_body:
             self._mode = Scanner._outside
             return [TagAbandoned(raw, "the page ended before the end tag")]
@@ -143,21 +164,50 @@ class Scanner:
         return [Text(raw)] if raw else []
 
     def _outside(self, buffer: bytes, start: int, events: list[Event]) -> int | None:
-        position, signal = self._states.advance(buffer, start, len(buffer))
-        while signal not in (Signal.NEED_MORE, Signal.TAG_NAMED):  # tags that have been given up already
-            position, signal = self._states.advance(buffer, position, len(buffer))
-        tag = position if signal is Signal.NEED_MORE else position - self._name_size - 1
-        if tag > start:
-            events.append(Text(buffer[start:tag]))
+        position, signal = self._walk(buffer, start)
         if signal is Signal.NEED_MORE:
-            self._rest = buffer[position:]
+            # What was walked through is no tag, whatever it looks like.
+            cut = max(position, self._certain(buffer, position))
+            self._tell(buffer[self._told : cut], events)
+            self._owed.add(buffer[position:cut])
+            self._rest = buffer[cut:]
             return None
+        tag = position - self._name_size - 1
+        self._tell(buffer[self._told : tag], events)
         found = self._plain.match(buffer, position)
         if found is not None and self._fits(found):
             return self._whole_element(buffer, tag, found, events)
         self._keep(buffer[tag:position])
         self._mode = Scanner._in_start_tag
         return position
+
+    def _pass(self, buffer: bytes, start: int, events: list[Event]) -> None:
+        """Tell what holds no start tag, and put off walking through it."""
+        cut = self._certain(buffer, start)
+        self._rest = buffer[cut:]
+        piece = buffer[start:cut]
+        self._tell(piece, events)
+        self._owed.add(piece)
+        if self._owed.is_due:
+            owed = self._owed.take()
+            self._owed.add(owed[self._walk(owed, 0)[0] :])
+
+    def _walk(self, buffer: bytes, position: int) -> tuple[int, Signal]:
+        """Go forward to the next start tag or to the end of the bytes."""
+        position, signal = self._states.advance(buffer, position, len(buffer))
+        while signal not in (Signal.NEED_MORE, Signal.TAG_NAMED):  # tags that have been given up already
+            position, signal = self._states.advance(buffer, position, len(buffer))
+        return position, signal
+
+    def _certain(self, buffer: bytes, start: int) -> int:
+        """Up to where the bytes can be told: what comes next may make a start tag of the last few."""
+        cut = buffer.rfind(b"<", max(start, len(buffer) - len(self._start)))
+        return cut if cut >= 0 and self._start.startswith(buffer[cut:].lower()) else len(buffer)
+
+    @staticmethod
+    def _tell(raw: bytes, events: list[Event]) -> None:
+        if raw:
+            events.append(Text(raw))
 
     def _fits(self, found: re.Match[bytes]) -> bool:
         start_tag = 1 + self._name_size + len(found[1]) + 1

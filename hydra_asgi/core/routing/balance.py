@@ -5,16 +5,17 @@ from the sum of the instances' weights; within a version the instances' weights 
 The choice is weighted rendezvous hashing (`core.routing.rendezvous` says what is hashed).
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Self
 
 from hydra_asgi.core.instance import ServiceInstance
-from hydra_asgi.core.routing.rendezvous import candidate_prefix, score
+from hydra_asgi.core.routing.rendezvous import Begun, begun, best, candidate_prefix, score
 from hydra_asgi.core.routing.shares import central_shares, usable_weight
 from hydra_asgi.core.service_settings import Condition, ServiceSettings
 
-__all__ = ["Group", "Member", "VersionPool"]
+__all__ = ["Group", "Member", "VersionPool", "can_serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class VersionPool:
     share: float
     members: tuple[Member, ...]
     prefix: bytes
+    candidates: tuple[tuple[Begun, float], ...] = field(compare=False)
+    """The members' hashes and weights, side by side for `rendezvous.best`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Group:
     versions: tuple[VersionPool, ...]
     active_count: int
     conditions: tuple[Condition, ...] = ()
+    _candidates: tuple[tuple[Begun, float], ...] = field(default=(), compare=False)
     _first: VersionPool | None = None
     _steered: Mapping[int, "Group"] = field(default_factory=dict, compare=False)
 
@@ -65,12 +69,13 @@ class Group:
             settings: what is set centrally. A version that its shares do not name gets nothing while a version with a
                 share can serve, and is balanced by its instances' weights when none can.
         """
-        listed = tuple(sorted(instances, key=lambda instance: (instance.order, str(instance.address))))
+        listed = _by_age(instances)
         active = [instance for instance in listed if instance.active]
         silent = [instance for instance in listed if not instance.active]
         shares = central_shares(settings, listed)
         versions = _pools(active, shares) or _pools(silent, shares)
-        group = cls(listed[0].service if listed else "", listed, versions, len(active))
+        candidates = tuple((begun(pool.prefix), pool.share) for pool in versions)
+        group = cls(listed[0].service if listed else "", listed, versions, len(active), _candidates=candidates)
         if settings is None or not settings.conditions:
             return group
         spare = [replace(pool, share=0.0) for pool in _pools(active) or _pools(silent)]
@@ -103,7 +108,7 @@ class Group:
         """Users have to be told apart, because more than one version may answer them."""
         return len(self.versions) > 1
 
-    def pick(self, key: str, exclude: Container[int] = ()) -> ServiceInstance | None:
+    def pick(self, key: str, exclude: Collection[int] = ()) -> ServiceInstance | None:
         """The instance for a key; None when there is none.
 
         Args:
@@ -113,6 +118,10 @@ class Group:
         if len(self.versions) == 1 and len(self.versions[0].members) == 1:  # no choice, as on many a site
             lone = self.versions[0].members[0].instance
             return None if lone.token in exclude else lone
+        if self.versions and not exclude:  # the usual first try: nobody asks who would be second
+            hashed = key.encode("utf-8", "surrogatepass")
+            pool = self._first or self.versions[best(self._candidates, hashed)]
+            return pool.members[best(pool.candidates, hashed)].instance
         for instance in self.order(key):
             if instance.token not in exclude:
                 return instance
@@ -134,6 +143,25 @@ class Group:
                 yield member.instance
 
 
+def can_serve(instances: Sequence[ServiceInstance], settings: ServiceSettings | None) -> bool:
+    """Whether a group of these instances, active all of them, would have something to pick."""
+    sums: dict[int, float] = {}
+    for instance in instances:
+        weight = usable_weight(instance.weight)
+        if weight:
+            sums[instance.version] = sums.get(instance.version, 0.0) + weight
+    return bool(_effective_shares(sums, central_shares(settings, instances)))
+
+
+def _by_age(instances: Iterable[ServiceInstance]) -> tuple[ServiceInstance, ...]:
+    listed = sorted(instances, key=attrgetter("order"))
+    if len({instance.order for instance in listed}) < len(
+        listed
+    ):  # the address settles it, and its text is slow to make
+        listed.sort(key=lambda instance: (instance.order, str(instance.address)))
+    return tuple(listed)
+
+
 def _pools(instances: Sequence[ServiceInstance], shares: Mapping[int, float] | None = None) -> tuple[VersionPool, ...]:
     by_version: dict[int, list[Member]] = {}
     for instance in instances:
@@ -144,7 +172,13 @@ def _pools(instances: Sequence[ServiceInstance], shares: Mapping[int, float] | N
     sums = {version: sum(member.weight for member in members) for version, members in by_version.items()}
     effective = _effective_shares(sums, shares)
     return tuple(
-        VersionPool(version, effective[version], tuple(members), _version_prefix(version, members))
+        VersionPool(
+            version,
+            effective[version],
+            tuple(members),
+            _version_prefix(version, members),
+            tuple((begun(member.prefix), member.weight) for member in members),
+        )
         for version, members in sorted(by_version.items())
         if version in effective
     )

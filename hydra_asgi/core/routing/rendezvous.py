@@ -15,10 +15,15 @@ and the highest score wins; of equal scores the candidate that is listed first. 
 over the sum of the weights (J. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables", 2005).
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from math import log
 
-__all__ = ["candidate_prefix", "score"]
+__all__ = ["Begun", "begun", "best", "candidate_prefix", "score"]
+
+
+Begun = blake2b
+"""A hash that has taken a prefix."""
 
 
 def candidate_prefix(what: str, service: str, candidate: str) -> bytes:
@@ -37,3 +42,26 @@ def score(prefix: bytes, key: bytes, weight: float) -> float:
     number = int.from_bytes(blake2b(prefix + key, digest_size=8).digest(), "big")
     # 52 bits and a half stay exact in a float, so u is never 0 or 1 and the logarithm never 0.
     return weight / -log(((number >> 12) + 0.5) * 2.0**-52)
+
+
+def begun(prefix: bytes) -> Begun:
+    """The hash of a candidate's prefix, to be gone on with for each key."""
+    return blake2b(prefix, digest_size=8)
+
+
+def best(candidates: Iterable[tuple[Begun, float]], key: bytes) -> int:
+    """Which candidate has the highest score, the first of several; 0 when there is none.
+
+    Args:
+        candidates: each one's prefix, from `begun`, and its weight.
+        key: as for `score`.
+    """
+    highest, found = 0.0, 0
+    for place, (hashed, weight) in enumerate(candidates):
+        # `score` once more, in line: the pick stands on the way of every request.
+        one = hashed.copy()
+        one.update(key)
+        reached = weight / -log(((int.from_bytes(one.digest(), "big") >> 12) + 0.5) * 2.0**-52)
+        if reached > highest:
+            highest, found = reached, place
+    return found

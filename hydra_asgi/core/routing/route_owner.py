@@ -4,15 +4,16 @@ Two services may share a path, one with GET and one with POST. Where their metho
 the overlap is reported.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
 from hydra_asgi.core.instance import Route, RouteKind, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 
-__all__ = ["Conflict", "Declaration", "GroupOf", "Match", "Owners", "settle"]
+__all__ = ["Claim", "Conflict", "Declaration", "GroupOf", "Match", "Owners", "settle"]
 
 GroupOf = Callable[[Sequence[ServiceInstance]], Group]
 """Makes the group of some instances of one service, given oldest first; one that is given twice counts once."""
@@ -68,30 +69,48 @@ class Declaration(NamedTuple):
     methods: frozenset[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Owners:
-    """The owners of one route.
+class Claim(NamedTuple):
+    """Some methods of a route, None for any, and who answers them."""
+
+    methods: frozenset[str] | None
+    match: Match
+
+
+class Owners(NamedTuple):
+    """The owners of one route. A tuple of few parts: a large directory has them by the ten thousand.
 
     Attributes:
-        by_method: for every method that is named by somebody.
-        other: for the other methods; None when nobody takes them.
         path: the oldest service and all its instances here, whatever the method.
+        methods: those that `path` answers as it is, None for any; nearly always all that there are.
+        claims: who answers others; the first one that fits counts.
+        rivals: the other services that declare this route, in vain or not.
+        conflicts: the overlaps.
     """
 
-    by_method: Mapping[str, Match]
-    other: Match | None
     path: Match
+    methods: frozenset[str] | None
+    claims: tuple[Claim, ...] = ()
+    rivals: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
 
     def owner(self, method: str) -> Match | None:
         """Who answers the method; None for nobody."""
-        return self.by_method.get(method, self.other)
+        if self.methods is None or method in self.methods:
+            return self.path
+        for methods, match in self.claims:
+            if methods is None or method in methods:
+                return match
+        return None
 
     def refuse(self) -> Match:
         """Who answers a method that nobody takes: the oldest service, whose app says 405. Made when it is needed."""
         return replace(self.path, method_allowed=False)
 
 
-def settle(declarations: Sequence[Declaration], group_of: GroupOf) -> tuple[Owners, Sequence[Conflict]]:
+_NONE: frozenset[str] = frozenset()
+
+
+def settle(declarations: Sequence[Declaration], group_of: GroupOf) -> Owners:
     """Decide who owns a route, and name the overlaps.
 
     Args:
@@ -100,34 +119,41 @@ def settle(declarations: Sequence[Declaration], group_of: GroupOf) -> tuple[Owne
     """
     # They stand service by service, so equal ends mean a single service: the usual case, made cheap.
     if declarations[0].instance.service == declarations[-1].instance.service:
-        return _claim(declarations, group_of), ()
+        return _of_one(declarations, group_of)
     by_service = [list(own) for _, own in groupby(declarations, key=lambda declaration: declaration.instance.service)]
-    claims = [_claim(own, group_of) for own in by_service]
-    named = {method for claim in claims for method in claim.by_method}
-    owners = {method: next(filter(None, (claim.owner(method) for claim in claims))) for method in named}
-    other = next((claim.other for claim in claims if claim.other is not None), None)
-    return Owners(owners, other, claims[0].path), tuple(_conflicts(by_service))
+    first, *others = (_of_one(own, group_of) for own in by_service)
+    claims = (*first.claims, *(claim for other in others for claim in _claims(other)))
+    rivals = tuple(own[0].instance.service for own in by_service[1:])
+    return Owners(first.path, first.methods, claims, rivals, tuple(_conflicts(by_service)))
 
 
-def _claim(declarations: Sequence[Declaration], group_of: GroupOf) -> Owners:
+def _claims(owners: Owners) -> Iterator[Claim]:
+    yield Claim(owners.methods, owners.path)
+    yield from owners.claims
+
+
+def _of_one(declarations: Sequence[Declaration], group_of: GroupOf) -> Owners:
     """What one service takes of a route."""
     first = declarations[0]
     service, template, methods = first.instance.service, first.route.template, first.methods
-
-    def match(chosen: Iterable[Declaration]) -> Match:
-        return Match(service, template, group_of([declaration.instance for declaration in chosen]))
-
-    every = match(declarations)
-    if all(declaration.methods == methods for declaration in declarations):  # the usual case, made cheap
-        if methods is None:
-            return Owners({}, every, every)
-        return Owners(dict.fromkeys(_with_head(methods), every), None, every)
-    named = {method for declaration in declarations for method in _with_head(declaration.methods or frozenset())}
+    path = Match(service, template, group_of([declaration.instance for declaration in declarations]))
+    for declaration in declarations:
+        # Nearly always the very same object, which says so at once.
+        if declaration.methods is not methods and declaration.methods != methods:
+            break
+    else:
+        return Owners(path, None if methods is None else _with_head(methods))
+    named = {method for declaration in declarations for method in _with_head(declaration.methods or _NONE)}
+    claims = [(frozenset({method}), [one for one in declarations if _takes(one, method)]) for method in sorted(named)]
     takes_any = [declaration for declaration in declarations if declaration.methods is None]
+    every = [*claims, (None, takes_any)] if takes_any else claims
     return Owners(
-        {method: match(one for one in declarations if _takes(one, method)) for method in named},
-        match(takes_any) if takes_any else None,
-        every,
+        path,
+        _NONE,
+        tuple(
+            Claim(methods, Match(service, template, group_of([declaration.instance for declaration in chosen])))
+            for methods, chosen in every
+        ),
     )
 
 
@@ -135,6 +161,7 @@ def _takes(declaration: Declaration, method: str) -> bool:
     return declaration.methods is None or method in _with_head(declaration.methods)
 
 
+@lru_cache(maxsize=256)  # sites have few different sets, and tables many routes with each of them
 def _with_head(methods: frozenset[str]) -> frozenset[str]:
     """HEAD is answered wherever GET is (RFC 9110 section 9.3.2)."""
     return methods | {"HEAD"} if "GET" in methods else methods

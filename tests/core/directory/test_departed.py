@@ -106,3 +106,16 @@ def test_the_memory_is_bounded_and_drops_the_oldest() -> None:
     assert [left.service for left in departed.prune(3.0)] == ["second", "third"]
     departed.note(snapshot(instance(1, *half, service="second")), snapshot(), 4.0)
     assert [left.service for left in departed.prune(5.0)] == ["third", "second"]
+
+
+def test_what_is_departed_stays_the_same_object() -> None:
+    """Whoever compiles it can see that nothing has changed."""
+    departed = Departed()
+    stays = instance(2, "/a")
+    departed.note(snapshot(instance(1, "/a", "/old"), stays), snapshot(stays), 0.0)
+    (first,) = departed.prune(1.0)
+    departed.note(snapshot(stays), snapshot(stays, instance(3, "/b")), 2.0)
+    (again,) = departed.prune(2.0)
+    assert again is first
+    departed.note(snapshot(stays), snapshot(), 3.0)
+    assert templates(departed, 3.0) == [("orders", "/a"), ("orders", "/old"), ("orders", "/a")]

@@ -273,7 +273,7 @@ class LeaseBookMachine(RuleBasedStateMachine):
         deadline, before = self.book.next_deadline(), self.shown()
         alarm = self.model.sweep()
         swept = self.book.sweep(self.now)
-        assert swept.changed is (self.shown() != before)
+        assert swept.changed is (self.shown() != before or alarm)
         assert bool(swept.alarm) is alarm
         if deadline is None or self.now < deadline - 1e-6:
             assert not swept.changed
@@ -281,6 +281,7 @@ class LeaseBookMachine(RuleBasedStateMachine):
     @invariant()
     def the_book_says_what_the_model_says(self) -> None:
         assert self.shown() == [instance.shown for instance in self.model.instances]
+        assert self.book.held == sum(instance.held is not None for instance in self.model.instances)
 
     @invariant()
     def the_revision_moves_exactly_with_what_is_listed(self) -> None:

@@ -82,3 +82,18 @@ def test_an_endpoint_appears_once_in_a_menu_and_belongs_to_the_older_registratio
 def test_an_unknown_menu_is_empty() -> None:
     """A template may ask for a menu that nobody fills."""
     assert overview().menu("main") == ()
+
+
+def test_views_of_services_that_have_not_changed_are_taken_over() -> None:
+    """An instance that comes costs a view of its own service, and settings that were set cost one."""
+    orders, shop = instance(), instance(service="shop", port=2)
+    settings = {"orders": ServiceSettings({0: 0.0})}
+    first = Snapshot(Revision("e", 1), (orders, shop))
+    seen = build_overview(first)
+    second = Snapshot(Revision("e", 2), (orders, shop, instance(service="shop", port=3)))
+    later = build_overview(second, (first, seen))
+    assert later == build_overview(second)
+    assert later.service("orders") is seen.service("orders")
+    third = Snapshot(Revision("e", 3), second.instances, settings)
+    assert build_overview(third, (second, later)) == build_overview(third)
+    assert build_overview(Snapshot(Revision("e", 4)), (second, later)).services == ()

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hydra_asgi.core.html.html_grammar import grammar_for
-from hydra_asgi.core.html.html_syntax import ATTRIBUTES, any_of, ordinary_markup, plain_element
+from hydra_asgi.core.html.html_syntax import ATTRIBUTES, any_of, ordinary_markup, plain_element, start_of
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,12 @@ def test_a_grammar_is_made_once() -> None:
     """What depends on the name alone is shared by all pages."""
     assert grammar_for(b"x") is grammar_for(b"x")
     assert b"scri" in grammar_for(b"x").prefixes
+
+
+def test_the_start_of_a_tag_is_its_whole_name() -> None:
+    """A start tag begins where the name, in any case, has ended; longer names and end tags are others."""
+    pattern = start_of(b"m:x")
+    for text in (b"<m:x>", b"<M:X ", b"<m:X/", b"<m:x\n"):
+        assert pattern.match(text)
+    for text in (b"<m:x", b"<m:xy>", b"</m:x>", b"< m:x>", b"<m:x\x0b>"):
+        assert pattern.match(text) is None

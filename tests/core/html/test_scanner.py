@@ -1,6 +1,7 @@
 """Finding fragment tags in a streamed page."""
 
 import time
+import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydra_asgi.core.html.owed import MAX_OWED
 from hydra_asgi.core.html.scanner import Event, Scanner, TagAbandoned, TagClosed, TagOpened, Text
 
 TAG = b'<m:fragment service="s" ref="r">fallback</m:fragment>'
@@ -409,6 +411,47 @@ def test_a_start_is_followed_by_its_end(page: bytes) -> None:
         assert isinstance(event, TagOpened) == isinstance(following, TagClosed | TagAbandoned)
 
 
+PAGES = [
+    b"<p>" * 9,
+    b"<!-- " + TAG,
+    b"<script>",
+    b"</script>",
+    b"<a b='",
+    b"'>",
+    b"<title>",
+    b"</title>",
+    b"<svg>",
+    TAG,
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(PAGES), max_size=12), st.integers(0, 3))
+def test_a_page_may_be_walked_through_later(pieces: list[bytes], size: int) -> None:
+    """What was told long before the first tag counts as if it had been looked at when it came."""
+    page = b"".join(pieces) + b"<p>" * (MAX_OWED * size // 6) + b"".join(pieces) + TAG
+    at_once = scan(page)  # walked through before anything is told, as it holds a tag
+    assert scan(*(page[at : at + 1500] for at in range(0, len(page), 1500))) == at_once
+
+
+def test_little_is_remembered_of_a_long_page() -> None:
+    """A page without a tag, whole or in tiny pieces, is walked through before much of it is owed."""
+    scanner = Scanner()
+    for _ in range(5):
+        assert scanner.feed(b"<p>" * MAX_OWED) == [Text(b"<p>" * MAX_OWED)]
+    for _ in range(2000):
+        scanner.feed(b"<!-- ")
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(100_000):
+            scanner.feed(b"%d" % number)
+        assert tracemalloc.get_traced_memory()[0] - before < 100_000
+    finally:
+        tracemalloc.stop()
+    assert scanner.feed(TAG + b"-->" + TAG)[1:] == scan(TAG)
+
+
 # -- cost ----------------------------------------------------------------------------------------------------------
 
 
@@ -423,6 +466,8 @@ def test_a_start_is_followed_by_its_end(page: bytes) -> None:
         (b"<!-- -->", 20_000),
         (b"<svg><path d=x></svg>", 5_000),
         (b'<="', 40_000),
+        (b"<a b='<!--'>", 20_000),
+        (b"<script></script><!-- -->", 10_000),
     ],
 )
 def test_cost_grows_with_the_bytes(small: bytes, count: int) -> None:
@@ -431,7 +476,7 @@ def test_cost_grows_with_the_bytes(small: bytes, count: int) -> None:
     def seconds(times: int) -> float:
         def once() -> float:
             started = time.process_time()
-            scan(small * times)
+            scan(small * times + TAG)  # without a tag it would not be walked through
             return time.process_time() - started
 
         return min(once() for _ in range(3))  # the machine is shared, and the collector has its own moments
@@ -446,6 +491,6 @@ def test_cost_grows_with_the_bytes(small: bytes, count: int) -> None:
 def test_one_long_tag_is_cheap(before: bytes, small: bytes) -> None:
     """Forty thousand attributes, blanks or dashes in one construct are walked through once."""
     started = time.process_time()
-    scan(before + small * 40_000 + b">")
-    scan(before, *[small] * 20_000, b">")
+    scan(before + small * 40_000 + b">" + TAG)
+    scan(before, *[small] * 20_000, b">" + TAG)
     assert time.process_time() - started < 2.0

@@ -21,12 +21,12 @@ def group_of(instances: Sequence[ServiceInstance]) -> Group:
 
 def owners_of(*declarations: Declaration) -> Owners:
     """Who owns what."""
-    return settle(declarations, group_of)[0]
+    return settle(declarations, group_of)
 
 
 def conflicts_of(*declarations: Declaration) -> Sequence[Conflict]:
     """The overlaps."""
-    return settle(declarations, group_of)[1]
+    return settle(declarations, group_of).conflicts
 
 
 def owner(owners: Owners, method: str) -> tuple[str, list[int]] | None:

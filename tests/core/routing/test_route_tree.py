@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydra_asgi.core.routing.route_tree import Node
+from hydra_asgi.core.routing.route_tree import Fresh, Node
 from hydra_asgi.core.routing.template import SegmentKind, parse_template
 
 
@@ -84,6 +84,30 @@ def test_names_of_parameters_make_no_difference() -> None:
     assert typed is typed_again
     assert rest is rest_again
     assert len({one, typed, rest}) == 3
+
+
+def test_a_node_is_found_without_being_made() -> None:
+    """Every kind of segment leads to its node, and nowhere where there is none."""
+    root: Node[str] = Node()
+    templates = ["/a/{x}/b", "/a/{n:int}", "/a/{n:float}/c", "/{u:uuid}", "/{r:path}"]
+    nodes = [root.reach(parse_template(text).segments) for text in templates]
+    assert [root.find(parse_template(text).segments) for text in templates] == nodes
+    for text in ("/b/c", "/a/{u:uuid}", "/a/{r:path}", "/a/{x}/b/c/d", "/{x}"):
+        assert root.find(parse_template(text).segments) is None
+
+
+def test_a_copy_is_changed_and_the_tree_before_is_not() -> None:
+    """Nodes on the way are copied once, all others are shared."""
+    before = tree("/a/{x}/b", "/a/{n:int}", "/{r:path}", "/c/d")
+    after = before.copy()
+    fresh: Fresh = {after}
+    after.reach(parse_template("/a/{y}/b").segments, fresh).leaf = "new"
+    after.reach(parse_template("/a/{y}/e").segments, fresh).leaf = "more"
+    assert len(fresh) == 5
+    assert (walk(after, "/a/1/b"), walk(before, "/a/1/b")) == (["new", "/{r:path}"], ["/a/{x}/b", "/{r:path}"])
+    assert (walk(after, "/a/1/e"), walk(before, "/a/1/e")) == (["more", "/{r:path}"], ["/{r:path}"])
+    shared = parse_template("/c/d").segments
+    assert after.find(shared) is before.find(shared)
 
 
 def test_a_path_that_is_too_short_or_nothing_finds_nothing() -> None:
