@@ -1,28 +1,19 @@
 """`Hydra`: the node, as its users see it. They declare with it, ask it in handlers and templates, start and stop it."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 from urllib.parse import quote
-
-from asgiref.typing import (
-    ASGIReceiveCallable,
-    ASGISendCallable,
-    HTTPScope,
-    WebSocketScope,
-)
 
 from hydra_asgi.backends.selectolax_picker import check_selector
 from hydra_asgi.control.late_plane import LatePlane
 from hydra_asgi.core.directory.overview import Overview
-from hydra_asgi.core.instance import Address, ServiceInstance
+from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.node.condition import State
 from hydra_asgi.node.node import Node
 from hydra_asgi.node.parts import Parts
-from hydra_asgi.node.stage import Stage
 from hydra_asgi.options import Options
-from hydra_asgi.ports import FragmentSource, Hook, Prober, Store
+from hydra_asgi.ports import Hook, Prober, Store
 from hydra_asgi.service.attributes import attributes_of
 from hydra_asgi.service.calling import ASGIApp
 from hydra_asgi.service.declarations import Declarations
@@ -80,6 +71,11 @@ class Hydra:
             form of httpx.
         prober: how addresses are checked; for tests.
 
+    Attributes:
+        declarations: the app's fragments and menu items, as they were declared.
+        control: the control plane as an ASGI app of its own, to be served on an inner listener.
+        node: what does the work; for the middleware and `hydra_asgi.testing`.
+
     Raises:
         ConfigurationError: an option is wrong; the message names it, its value and the way out.
     """
@@ -124,7 +120,7 @@ class Hydra:
         given = {**locals(), "store": store if isinstance(store, str) else None}
         options, site = read_with_site(given, os.environ)
         self.declarations = Declarations(check_selector=check_selector)
-        self._node = Node(
+        self.node = Node(
             options,
             site,
             self.declarations,
@@ -134,12 +130,12 @@ class Hydra:
             prober=prober,
             on_event=on_event,
         )
-        self.control: ASGIApp = LatePlane(self._node.plane)
+        self.control: ASGIApp = LatePlane(self.node.plane)
 
     @property
     def options(self) -> Options:
         """What the node was told, wherever that was."""
-        return self._node.options
+        return self.node.options
 
     # Declaring
 
@@ -187,7 +183,7 @@ class Hydra:
     @property
     def overview(self) -> Overview:
         """The site as it is known here: its services, their routes, and the menus of those that are there."""
-        return self._node.overview
+        return self.node.overview
 
     def attributes(self, request: object) -> Mapping[str, object]:
         """The values a fragment imported from its core page; empty outside of a fragment.
@@ -224,7 +220,7 @@ class Hydra:
     @property
     def state(self) -> State:
         """Where the node is in its life; `registered` once other nodes can find it."""
-        return self._node.state
+        return self.node.state
 
     # Living
 
@@ -241,24 +237,24 @@ class Hydra:
             ConfigurationError: the app cannot be read, or is not known.
         """
         if app is not None:
-            self.reveal(app)
+            self.node.own.reveal(app)
         if self.options.enabled:
-            await self._node.start()
+            await self.node.start()
 
     async def drain(self) -> None:
         """Leave the site and go on serving what still comes: readiness says 503, no new requests are sent here."""
-        await self._node.drain()
+        await self.node.drain()
 
     async def stop(self) -> None:
         """Leave the site and end the background work. The node can be started again."""
-        await self._node.stop()
+        await self.node.stop()
 
-    # For the middleware and `hydra_asgi.testing`
+    # Looking inside
 
     @property
     def running(self) -> Parts | None:
         """The parts of the running node; None when it does not run in this event loop."""
-        return self._node.running
+        return self.node.running
 
     @property
     def metrics(self) -> ASGIApp:
@@ -267,7 +263,7 @@ class Hydra:
         Raises:
             ConfigurationError: the node was not made with `metrics=True`.
         """
-        return self._node.observing.page()
+        return self.node.observing.page()
 
     @property
     def instance(self) -> ServiceInstance:
@@ -276,42 +272,9 @@ class Hydra:
         Raises:
             ConfigurationError: the app is not known yet, or its routes or declarations cannot be used.
         """
-        return self._node.own.instance
+        return self.node.own.instance
 
     @property
     def store(self) -> Store:
         """The store of this node's directory."""
-        return self._node.store
-
-    def mount(self, app: ASGIApp, *, is_absent: bool = False) -> None:
-        """Take the app that a middleware wraps, or what says 404 where there is none."""
-        self._node.own.mount(app, is_absent=is_absent)
-
-    def reveal(self, app: object) -> None:
-        """Take the framework's app object, whose routes can be read; it is there before the middleware is built."""
-        self._node.own.reveal(app)
-
-    def learn(self, scope: Mapping[str, Any]) -> None:
-        """Take from a real scope what it says about the app."""
-        self._node.own.learn(scope)
-
-    def serve(
-        self, scope: HTTPScope | WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> Awaitable[None]:
-        """Answer one request of the site; the first one starts the node, where no lifespan has done so."""
-        return self._node.serve(scope, receive, send)
-
-    def fragments_from(self, source: FragmentSource) -> AbstractContextManager[None]:
-        """Let pages get their fragments from another source meanwhile."""
-        return self._node.fragments_from(source)
-
-    def staged(self, stage: Stage, address: Address) -> AbstractContextManager[None]:
-        """Live on a stage meanwhile: in the site that it shows, without background work and without a network.
-
-        A node that runs already goes on in the background, and answers again when it leaves the stage.
-
-        Args:
-            stage: the site.
-            address: where the stage reaches this node.
-        """
-        return self._node.staged(stage, address)
+        return self.node.store

@@ -13,8 +13,8 @@ from hydra_asgi.service.calling import ASGIApp
 
 __all__ = ["HydraMiddleware", "node_of"]
 
-_SCOPE_TYPES = frozenset({"lifespan", "http", "websocket"})
-"""Whatever else a server may come up with is the app's own business."""
+_REQUESTS = frozenset({"http", "websocket"})
+"""Whatever else a server may come up with, but a lifespan, is the app's own business."""
 
 
 class HydraMiddleware:
@@ -35,18 +35,20 @@ class HydraMiddleware:
     def __init__(self, app: ASGIApp | None, *, hydra: Hydra) -> None:
         self.app: ASGIApp = no_app if app is None else app
         self.hydra = hydra
-        hydra.mount(self.app, is_absent=app is None)
+        self._serve = hydra.node.serve
+        hydra.node.own.mount(self.app, is_absent=app is None)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one scope."""
+        if scope["type"] in _REQUESTS:
+            await self._serve(scope, receive, send)
+            return
         hydra = self.hydra
-        if not hydra.options.enabled or scope["type"] not in _SCOPE_TYPES:
-            await self.app(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            hydra.learn(scope)
+        if scope["type"] == "lifespan" and hydra.options.enabled:
+            hydra.node.own.learn(scope)
             await run_lifespan(self.app, scope, receive, send, start=hydra.start, stop=hydra.stop)
         else:
-            await hydra.serve(scope, receive, send)
+            await self.app(scope, receive, send)
 
 
 def node_of(app: object) -> Hydra | None:

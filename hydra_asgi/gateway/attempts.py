@@ -4,13 +4,14 @@ A request is sent again only while no byte of an answer has been passed on, only
 only while the one deadline for all attempts allows it, and only as long as the service's budget of retries lasts.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
 from hydra_asgi.core.headers.field_names import field_names
 from hydra_asgi.core.headers.request_check import check_response
+from hydra_asgi.core.headers.trailer_fields import TAKES_TRAILERS
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
@@ -46,20 +47,35 @@ _MAYBE_SEEN = frozenset({ErrorKind.RESET, ErrorKind.FIRST_BYTE_TIMEOUT})
 
 @dataclass(slots=True)  # not frozen only because making one would take three times as long
 class Call:
-    """One client's request, in what does not change between attempts."""
+    """One client's request, in what does not change between attempts.
+
+    Attributes:
+        method: upper-case.
+        target: path and query, without the base path of an instance.
+        headers: what crosses of the client's fields, and what is said about it.
+        key: the user's weight key; "" for none.
+        body: its body.
+        first: whom the group picks for the key, where that is known already.
+        proof: the field that proves us to an instance; None for none.
+        on_interim: see `UpstreamRequest`.
+        takes_trailers: the client takes trailers.
+    """
 
     method: str
     target: bytes
     headers: Headers
-    add: Sequence[tuple[bytes, bytes]]
     key: str
     body: RequestBody
     first: ServiceInstance | None = None
     proof: Callable[[ServiceInstance], tuple[bytes, bytes] | None] | None = None
+    on_interim: Callable[[int, Headers], Awaitable[None]] | None = None
+    takes_trailers: bool = False
 
     def request_to(self, instance: ServiceInstance, timeouts: Timeouts) -> UpstreamRequest:
         """The request as it is sent to one instance."""
-        headers = [*self.headers, *self.add, path_field(instance.token)]
+        headers = [*self.headers, path_field(instance.token)]
+        if self.takes_trailers:
+            headers += TAKES_TRAILERS
         if self.key and instance.dialect is Dialect.HYDRA:
             headers.append((b"hydra-key", self.key.encode("latin-1", "replace")))
         if self.proof is not None and (proof := self.proof(instance)) is not None:
@@ -68,7 +84,15 @@ class Call:
         target = base.encode("latin-1") + self.target if base else self.target
         body = self.body.pieces()
         return UpstreamRequest(
-            instance.address, self.method, target, headers, body, self.body.length, timeouts, instance.service
+            instance.address,
+            self.method,
+            target,
+            headers,
+            body,
+            self.body.length,
+            timeouts,
+            instance.service,
+            self.on_interim,
         )
 
     def may_repeat(self, kind: ErrorKind) -> bool:

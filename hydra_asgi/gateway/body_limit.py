@@ -48,7 +48,7 @@ class BodyLimit:
 
         async def send_noted(message: Any) -> None:
             nonlocal is_begun
-            is_begun = True
+            is_begun = is_begun or message["type"] == "http.response.start"  # a hint may come before
             await send(message)
 
         await self._app(scope, receive_counted, send_noted)

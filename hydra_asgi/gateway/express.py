@@ -13,16 +13,19 @@ all, and each one more is a tenth of a microsecond of every request.
 
 import asyncio
 import logging
+from asyncio import current_task
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.core.directory.directory_state import DirectoryState
-from hydra_asgi.core.headers.header_policy import USUAL_OPTIONS
+from hydra_asgi.core.headers.header_fields import Fields
+from hydra_asgi.core.headers.header_policy import USUAL_OPTIONS, loops
 from hydra_asgi.core.headers.message_shapes import RequestShape, RequestShapes, ResponseShapes
 from hydra_asgi.core.headers.request_check import CONTROLS, is_length
-from hydra_asgi.core.headers.request_id import REQUEST_ID
+from hydra_asgi.core.headers.request_id import REQUEST_ID, read_request_id
+from hydra_asgi.core.headers.trace_context import sound_trace
 from hydra_asgi.core.routing.conditions import forced_version
 from hydra_asgi.core.routing.request_target import is_request_target
 from hydra_asgi.core.routing.weight_key import COOKIE, HEADER, cookie_field, key_in_cookie, may_set_cookie
@@ -31,6 +34,7 @@ from hydra_asgi.gateway.express_ways import Peer, Peers, Ways
 from hydra_asgi.gateway.forward import BODILESS, Forwarder
 from hydra_asgi.gateway.instance_health import SERVER_ERRORS
 from hydra_asgi.gateway.limits import let_in
+from hydra_asgi.gateway.one_write import OneWrite
 from hydra_asgi.gateway.request_body import EXPECTING_A_BODY, RequestBody
 from hydra_asgi.gateway.ride import Ride, Terminus
 from hydra_asgi.ports import UpstreamRequest
@@ -39,6 +43,9 @@ __all__ = ["Express"]
 
 MAX_VALUE_BYTES: Final = 32_768
 """Of all header values together: half of what a request may have, so that the names need not be counted."""
+
+_EXTRAS: Final = frozenset({"http.response.early_hint", "http.response.trailers"})
+"""What an instance can say beside its answer, to clients of servers that offer to pass it on."""
 
 Complete = Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]
 
@@ -80,6 +87,8 @@ class Express:
         self._has_cookie_rule = forward.crossing.has_cookie_rule
         self._peers = Peers(forward.via, forward.trusted)
         self._ways = Ways(state(), forward.health.record, self._has_cookie_rule)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pseudonym = forward.terms.pseudonym
         self._health = forward.health
         self._earn = forward.health.budgets.deposit
         self._take, self._give_back = forward.limits.take, forward.limits.give_back
@@ -93,7 +102,9 @@ class Express:
         """Answer one request."""
         headers, client = scope["headers"], scope.get("client")
         is_http = scope["type"] == "http" and scope["http_version"] == "1.1"
-        if not is_http or not headers or not client or scope.get("root_path"):
+        extras = scope.get("extensions")
+        has_extras = extras and not _EXTRAS.isdisjoint(extras)
+        if not is_http or not headers or not client or scope.get("root_path") or has_extras:
             return self._complete(scope, receive, send)
         names, values = zip(*headers)  # noqa: B905 -- pairs are pairs
         shape = self._shapes[names]
@@ -109,6 +120,11 @@ class Express:
         peer = self._peers[client[0], scope.get("scheme", "http"), values[shape.host]]
         if peer is None:
             return self._complete(scope, receive, send)
+        given_id = ""
+        if shape.asks:
+            is_sound, given_id = self._read(shape, peer, headers)
+            if not is_sound:
+                return self._complete(scope, receive, send)
         state, ways, query = self._state(), self._ways, scope["query_string"]
         if ways.state is not state:
             ways = self._ways = Ways(state, self._health.record, self._has_cookie_rule)
@@ -120,11 +136,11 @@ class Express:
         for place in shape.cookies:
             if not key and COOKIE in values[place]:
                 key = key_in_cookie(values[place])
-        request_id = self._mint()
+        request_id = given_id or self._mint()
         if not key:
             # One that nobody keeps only spreads load, for which the request's name is as good as any.
             key = minted = self._mint_key() if state.needs_key else ""
-            key = key or request_id[:16]
+            key = key or (self._mint() if given_id else request_id)[:16]
         group, hop = way.group, way.lone
         if hop is None:
             if group.conditions:
@@ -138,6 +154,23 @@ class Express:
             ride.minted = minted
         return self._carry(ride, shape, peer)
 
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that all requests of this node are served in; asking for it costs a system call each time."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    def _read(self, shape: RequestShape, peer: Peer, headers: Fields) -> tuple[bool, str]:
+        """Read what comes from nodes in front of us: whether it may go on as it is, and the id that the request has."""
+        if shape.trace:
+            trace = [headers[place] for place in shape.trace]
+            if sound_trace(trace) is not trace:
+                return False, ""
+        if shape.via and loops([headers[place] for place in shape.via], self._pseudonym):
+            return False, ""
+        if shape.request_id < 0 or not peer.is_trusted:
+            return True, ""
+        return True, read_request_id([headers[shape.request_id]])
+
     async def _carry(self, ride: Ride, shape: RequestShape, peer: Peer) -> None:
         """Take one request to its instance, and the answer back."""
         began, hop, scope = ride.began, ride.hop, ride.scope
@@ -150,7 +183,7 @@ class Express:
         if not number:
             let_in(self._give_back(service))
             return await self._complete(scope, ride.receive, ride.send)
-        task = asyncio.current_task()
+        task = current_task(self._loop or self._find_loop())
         assert task is not None  # noqa: S101 - coroutines of asyncio run in tasks
         is_outermost = task not in self._tasks
         self._tasks.add(task)
@@ -179,7 +212,8 @@ class Express:
             if shape.length < 0 and method not in EXPECTING_A_BODY:
                 self._lookout.add(ride)
             else:
-                given = ride.body = RequestBody(scope, ride.receive, ride.begin, self._timeouts.idle)
+                idle, lookout = self._timeouts.idle, self._lookout
+                given = ride.body = RequestBody(scope, ride.receive, ride.begin, idle, lookout, task)
                 given.has_begun()
                 if given.is_streamed:
                     try:
@@ -214,12 +248,16 @@ class Express:
             if ride.watch is not None:  # servers call the end of an answer a leaving, too
                 ride.watch.end()
             send = ride.send
+            gathered = OneWrite.of(send)
             try:
                 await send({"type": "http.response.start", "status": status, "headers": answer, "trailers": False})
                 ride.status = status
                 await send({"type": "http.response.body", "body": whole, "more_body": False})
             except BaseException as error:
                 return await self._terminus.break_off(ride, error)
+            finally:
+                if gathered is not None:
+                    gathered.end()
             if ride.watch is not None:
                 await ride.watch.__aexit__(None, None, None)
             if self._hears(logging.INFO):

@@ -1,47 +1,37 @@
 """Sends a request to one instance of a service and streams its response back, trying another where that is safe.
 
 Nothing is buffered in either direction: a piece is read when the one before it was taken. Whoever opens a response
-here closes it here. A client that goes away takes its upstream request with it, and an instance that breaks off
-in the middle of a response breaks the client's connection, because a short body must never look whole.
+here closes it here. A client that goes away takes its upstream request with it.
 """
 
-import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
 from hydra_asgi.core.headers.event_stream import is_event_stream
-from hydra_asgi.core.headers.field_names import FieldNames, field_names
-from hydra_asgi.core.headers.header_policy import hops_are_spent, loops, request_headers, response_headers
+from hydra_asgi.core.headers.field_names import field_names
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.core.routing.request_target import is_request_target
 from hydra_asgi.errors import ResponseCutError, UpstreamError
+from hydra_asgi.gateway.answer_relay import BODILESS, AnswerRelay, may_have_trailers
 from hydra_asgi.gateway.answers import answer
-from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Attempts, Call, Outcome
+from hydra_asgi.gateway.attempts import DEADLINE_SECONDS, MAX_ATTEMPTS, Call, Outcome
 from hydra_asgi.gateway.client_watch import ClientWatch
-from hydra_asgi.gateway.crossing import Crossing
+from hydra_asgi.gateway.early_hints import EarlyHints
 from hydra_asgi.gateway.explanation import explain
-from hydra_asgi.gateway.instance_health import InstanceHealth
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.limits import ServiceLimits
 from hydra_asgi.gateway.lookout import Lookout
-from hydra_asgi.gateway.observation import OnRecord, Progress, Reporter
-from hydra_asgi.gateway.patient_send import PatientSend
+from hydra_asgi.gateway.observation import Progress
+from hydra_asgi.gateway.own_instance import OwnInstance, serve_here
 from hydra_asgi.gateway.request_body import RequestBody
-from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamResponse
+from hydra_asgi.ports import Upstream
 
-__all__ = ["BODILESS", "DEADLINE_SECONDS", "MAX_ATTEMPTS", "Begun", "Forwarder", "OwnInstance"]
-
-OwnInstance = tuple[ServiceInstance, Callable[[Any, ASGIReceiveCallable, ASGISendCallable], Awaitable[None]]]
-"""The node's own instance, and what serves a request by it without the network."""
-
-BODILESS = frozenset({204, 304})
-_PATH_CHARACTERS = "/:@!$&'()*+,;=-._~"
+__all__ = ["BODILESS", "DEADLINE_SECONDS", "MAX_ATTEMPTS", "Begun", "Forwarder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,53 +56,30 @@ class Forwarder:
 
     Args:
         upstream: sends requests.
-        pseudonym: this node's name in `Via`, a token; two nodes may not have the same.
-        timeouts: for active instances.
-        trusted: whether the peer at an IP address is a proxy of ours, whose word on the client is kept.
-        vouch: called with the token of an inactive instance that answered, so that it stays listed.
-        deadline: seconds within which the last attempt must have begun to answer.
-        health: what is known about instances; to be shared with whatever else asks them.
+        terms: how this node forwards.
         limits: how many requests are forwarded at a time.
-        crossing: what is special to a service in what crosses.
-        on_record: gets a record of each request when it is over.
-        log: gets a line about each request when it is over; one at WARNING where it could not be served.
-        clock: seconds that only move forward.
 
     Attributes:
         via: our own `Via` field.
+        reporter: tells about requests that are over.
+        lookout: looks at those that are served now.
     """
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        *,
-        pseudonym: str,
-        trusted: Callable[[str], bool],
-        vouch: Callable[[int], None],
-        timeouts: Timeouts = Timeouts(),  # noqa: B008 -- a frozen value
-        deadline: float = DEADLINE_SECONDS,
-        health: InstanceHealth | None = None,
-        limits: ServiceLimits | None = None,
-        crossing: Crossing | None = None,
-        on_record: OnRecord | None = None,
-        log: logging.Logger = logging.getLogger("hydra_asgi.access"),  # noqa: B008 -- the same object at each call
-        clock: Clock = time.monotonic,
-    ) -> None:
-        self._pseudonym = pseudonym
-        self.via = (b"via", b"1.1 " + pseudonym.encode("latin-1"))
+    def __init__(self, upstream: Upstream, terms: ForwardingTerms, *, limits: ServiceLimits | None = None) -> None:
         self.upstream = upstream
-        self.timeouts = timeouts
-        self.deadline = deadline
-        self.trusted = trusted
-        self.health = InstanceHealth() if health is None else health
+        self.terms = terms
         self.limits = ServiceLimits() if limits is None else limits
-        self._attempts = Attempts(
-            upstream, self.health, timeouts=timeouts, deadline=deadline, vouch=vouch, clock=clock, waits_for_body=True
-        )
-        self.crossing = Crossing() if crossing is None else crossing
-        self.reporter = Reporter(log, on_record)
+        self.via = terms.via
+        self.timeouts = terms.timeouts
+        self.deadline = terms.deadline
+        self.trusted = terms.trusted
+        self.health = terms.health
+        self.crossing = terms.crossing
+        self.clock = terms.clock
+        self.reporter = terms.reporter()
         self.lookout = Lookout()
-        self.clock = clock
+        self._attempts = terms.attempts(upstream, waits_for_body=True)
+        self._relay = AnswerRelay(terms, self.lookout)
 
     async def __call__(
         self,
@@ -122,8 +89,7 @@ class Forwarder:
         *,
         group: Group,
         key: str,
-        target: bytes | None = None,
-        add: Sequence[tuple[bytes, bytes]] = (),
+        target: bytes,
         local: OwnInstance | None = None,
         first: ServiceInstance | None = None,
         begun: Begun | None = None,
@@ -136,8 +102,7 @@ class Forwarder:
             send: its channel.
             group: the instances that may answer.
             key: the user's weight key; "" for none.
-            target: path and query to ask for, in the place of the request's own.
-            add: header fields to send on top.
+            target: path and query to ask for, without the base path of an instance.
             local: the node's own instance: where it is its turn, because others failed, it serves the request itself.
             first: whom the group picks for the key, where that is known already.
             begun: `first` was asked already; what is left is to pass on its answer, or to ask others.
@@ -146,8 +111,7 @@ class Forwarder:
             ResponseCutError: the instance broke off after its response had begun; the server has to break the
                 connection.
         """
-        exact = _own_target(scope) if target is None else target
-        if not is_request_target(exact):
+        if not is_request_target(target):
             detail = "The address of this request has characters that no address has."
             return await answer(send, 400, "Not an address", detail, scope=scope)
         progress = Progress(group.service, scope["method"], self.clock() if begun is None else begun.began)
@@ -155,19 +119,29 @@ class Forwarder:
             names = field_names(scope["headers"])
             watch = (begun and begun.watch) or ClientWatch(receive, self.lookout)
             if begun is None:
-                self._refuse_loops(scope["headers"], names)
-                body = RequestBody(scope, receive, watch.begin, self.timeouts.idle, names)
+                self.terms.refuse_loops(scope["headers"], names)
+                body = RequestBody(scope, receive, watch.begin, self.timeouts.idle, self.lookout)
             else:
                 body = begun.body
                 body.call_on_end(watch.begin)
             async with watch:
                 if not body.has_begun():
                     await body.begin()
-                fields = self.crossing.request_fields(self._headers(scope, names), group.service)
-                call = Call(scope["method"], exact, fields, add, key, body, first, self.crossing.proof)
-                is_answered = await self._in_its_place(call, group, local, scope, send, watch, progress, begun)
+                fields = self.terms.request_fields(scope, names, group.service)
+                call = Call(
+                    scope["method"],
+                    target,
+                    fields,
+                    key,
+                    body,
+                    first,
+                    self.crossing.proof,
+                    EarlyHints.maybe_of(scope, send),
+                    may_have_trailers(scope, names),
+                )
+                is_answered = await self._in_its_place(call, group, local, send, watch, progress, begun)
             if not is_answered and local is not None:
-                await _serve_here(local, scope, body.handed_over(), send, progress)
+                await serve_here(local, scope, body.handed_over(), send, progress)
         except ResponseCutError as error:
             raise ResponseCutError(error.kind, error.detail) from None
         except UpstreamError as error:
@@ -180,34 +154,11 @@ class Forwarder:
             self.reporter.tell(progress, scope, self.clock())
         return None
 
-    def _refuse_loops(self, headers: Headers, names: FieldNames) -> None:
-        places = names.places
-        if b"via" in places and loops(headers, self._pseudonym):
-            raise UpstreamError(ErrorKind.LOOP, f"the request passed {self._pseudonym} before")
-        if b"max-forwards" in places and hops_are_spent(headers):
-            raise UpstreamError(ErrorKind.LOOP, "Max-Forwards is used up")
-
-    def _headers(self, scope: Mapping[str, Any], names: FieldNames) -> Headers:
-        client = scope.get("client")
-        peer = str(client[0]) if client else ""
-        headers = scope["headers"]
-        hosts = names.values(headers, b"host")
-        return request_headers(
-            headers,
-            client=peer,
-            scheme=scope.get("scheme", "http"),
-            host=hosts[0] if hosts else _own_host(scope),
-            via=self.via[1],
-            trusted=bool(peer) and self.trusted(peer),
-            names=names,
-        )
-
     async def _in_its_place(
         self,
         call: Call,
         group: Group,
         local: OwnInstance | None,
-        scope: Mapping[str, Any],
         send: ASGISendCallable,
         watch: ClientWatch,
         progress: Progress,
@@ -218,14 +169,14 @@ class Forwarder:
         if begun is None and not self.limits.take(group.service):
             await self.limits.enter(group.service)
         try:
-            own = None if local is None else local[0]
+            own = None if local is None else local.instance
             outcome = None if begun is None else begun.outcome
             response = await self._attempts.first_answer(call, group, progress, own, outcome)
             if response is None:
                 return False
             lasts = is_event_stream(response.headers) and self.limits.settle(group.service)
             async with response:
-                await self._relay(response, scope, send, watch, progress)
+                await self._relay(response, call.method, send, watch, progress, takes_trailers=call.takes_trailers)
             return True
         finally:
             progress.request_bytes = call.body.taken
@@ -233,90 +184,3 @@ class Forwarder:
                 self.limits.end_lasting()
             else:
                 self.limits.leave(group.service)
-
-    async def _relay(
-        self,
-        response: UpstreamResponse,
-        scope: Mapping[str, Any],
-        send: ASGISendCallable,
-        watch: ClientWatch,
-        progress: Progress,
-    ) -> None:
-        headers = response_headers(response.headers, via=self.via[1])
-        headers = self.crossing.response_fields(headers, progress.instance)
-        if response.status in BODILESS:
-            headers = [pair for pair in headers if pair[0] != b"content-length"]  # servers would wait for that much
-        has_body = scope["method"] != "HEAD" and response.status not in BODILESS
-        try:
-            await send(
-                {"type": "http.response.start", "status": response.status, "headers": headers, "trailers": False}
-            )
-            progress.status = response.status
-            left = _declared(headers) if has_body else None
-            with PatientSend(send, self.timeouts.idle, self.lookout, watch.owner) as send_piece:
-                async for piece in response.body():
-                    if not piece or not has_body or left == 0:
-                        continue
-                    if left is not None:
-                        left -= len(piece)
-                    if left == 0:  # with the last byte goes the news that it is the last
-                        watch.end()
-                    await send_piece(piece, more=left != 0)
-                    progress.response_bytes += len(piece)
-                if left != 0 or not progress.response_bytes:
-                    watch.end()
-                    await send_piece(b"", more=False)
-        except UpstreamError as error:
-            if error.kind is ErrorKind.CLIENT_GONE:
-                raise
-            progress.fail(error.kind, error.detail)
-            assert progress.instance is not None  # noqa: S101 - it has answered
-            self.health.broke_off(progress.instance, error.kind)
-            raise ResponseCutError(error.kind, error.detail) from None
-        except OSError as error:  # ASGI 2.4: `send` raises it when the client is gone
-            raise UpstreamError(ErrorKind.CLIENT_GONE, str(error)) from None
-
-
-async def _serve_here(
-    local: OwnInstance,
-    scope: Mapping[str, Any],
-    receive: ASGIReceiveCallable,
-    send: ASGISendCallable,
-    progress: Progress,
-) -> None:
-    progress.is_local = True
-
-    async def send_noted(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            progress.status = message["status"]
-        progress.response_bytes += len(message.get("body", b""))
-        await send(message)
-
-    _, serve = local
-    try:
-        await serve(scope, receive, send_noted)
-    except Exception:
-        progress.status = progress.status or 500  # what the server makes of it
-        raise
-
-
-def _declared(headers: Headers) -> int | None:
-    """The length that a response which was checked declares."""
-    for name, value in headers:
-        if name == b"content-length":
-            return int(value)
-    return None
-
-
-def _own_target(scope: Mapping[str, Any]) -> bytes:
-    """The request target in the bytes of the client; only servers that do not tell them get the path encoded again."""
-    raw = scope.get("raw_path")
-    path: bytes = quote(scope["path"], safe=_PATH_CHARACTERS).encode() if raw is None else raw
-    query: bytes = scope["query_string"]
-    return path + b"?" + query if query else path
-
-
-def _own_host(scope: Mapping[str, Any]) -> bytes:
-    """HTTP/1.0 clients name no host, so it is the address they came to."""
-    server = scope.get("server")
-    return f"{server[0]}:{server[1]}".encode() if server and server[1] else b"localhost"

@@ -1,20 +1,21 @@
 """Fragments from other services' instances: one question for what a page wants of a service, put to one instance."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_by_page
+from hydra_asgi.core.fragments.fragment_lending import lent_attributes
 from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.html.fragment_html import prefix_assets, strip_placeholders
 from hydra_asgi.core.instance import Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.instance_health import GATEWAY_ERRORS, SERVER_ERRORS, InstanceHealth
 from hydra_asgi.gateway.plain_fragments import ask_plainly
-from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest, UpstreamResponse
+from hydra_asgi.ports import Timeouts, Upstream, UpstreamRequest, UpstreamResponse
 from hydra_asgi.wire.answer_stream import read_answers
+from hydra_asgi.wire.asking_terms import AskingTerms
 from hydra_asgi.wire.fragments import Render, render_json
 from hydra_asgi.wire.iterators import closed, merged
 from hydra_asgi.wire.peer_failure import PeerFailedError
@@ -38,10 +39,7 @@ class InstanceFragments:
     Args:
         group_of: the instances of a service; None when the service is not known.
         upstream: carries the questions.
-        key: the path key of the cluster; asked for with each question, because it may become known later.
-        sign: (method, path, body) -> header pairs that prove who asks.
-        forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
-        clock: seconds, the clock of `PageContext.deadline`.
+        terms: how this node asks.
         health: what is known about instances; to be shared with whatever else asks them.
     """
 
@@ -49,19 +47,13 @@ class InstanceFragments:
         self,
         group_of: Callable[[str], Group | None],
         upstream: Upstream,
+        terms: AskingTerms,
         *,
-        key: Callable[[], str] | str,
-        sign: Callable[[str, str, bytes], Headers] = lambda method, path, body: [],
-        forward: Mapping[str, Sequence[str]] | None = None,
-        clock: Clock = lambda: asyncio.get_running_loop().time(),
         health: InstanceHealth | None = None,
     ) -> None:
         self._group_of = group_of
         self._upstream = upstream
-        self._key: Callable[[], str] = _always(key) if isinstance(key, str) else key
-        self._sign = sign
-        self._forward = forward or {}
-        self._clock = clock
+        self._terms = terms
         self._health = InstanceHealth() if health is None else health
 
     async def ask(
@@ -145,12 +137,12 @@ class InstanceFragments:
         def send(request: UpstreamRequest) -> Awaitable[UpstreamResponse]:
             # A Medusa answers 500 to a ref it does not know; that is no trouble of the instance.
             errors = GATEWAY_ERRORS if instance.dialect is Dialect.MEDUSA else SERVER_ERRORS
-            patience = page.deadline - self._clock() - DEADLINE_SLACK_SECONDS
+            patience = page.deadline - self._terms.clock() - DEADLINE_SLACK_SECONDS
             return self._health.send(self._upstream, instance, request, errors=errors, patience=patience)
 
         if instance.dialect is Dialect.PLAIN:
-            lent = lent_by_page(page, allowed_names(self._forward, instance.service))
-            asked = ask_plainly(instance, questions, lent, send, left=self._left(page), deadline=page.deadline)
+            lent = self._terms.lent(page, instance.service)
+            asked = ask_plainly(instance, questions, lent, send, left=self._terms.left(page), deadline=page.deadline)
         else:
             request = self._request(instance, questions, page)
             asked = read_answers(lambda: send(request), [question.id for question in questions], page.deadline)
@@ -161,10 +153,10 @@ class InstanceFragments:
     def _request(
         self, instance: ServiceInstance, questions: Sequence[FragmentQuestion], page: PageContext
     ) -> UpstreamRequest:
-        left = self._left(page)
+        left = self._terms.left(page)
         is_medusa = instance.dialect is Dialect.MEDUSA
         address = instance.address
-        lent = lent_by_page(page, allowed_names(self._forward, instance.service))
+        lent = self._terms.lent(page, instance.service)
         attributes = lent_attributes(questions, page.attributes)
         render = Render(attributes, tuple(questions), lent, page.key, page.depth, left, page.origin)
         try:
@@ -173,23 +165,17 @@ class InstanceFragments:
             raise PeerFailedError(FragmentCause.FAILED, f"not asked, an attribute cannot be sent: {error}") from None
         accept = ACCEPT_ARRAY if is_medusa else ACCEPT_LINES
         headers = question_headers(address.netloc, accept, lent, key=page.key, plain=is_medusa)
-        path = f"{address.base}/h/fragment/{self._key()}/requestFragment"
+        path = f"{address.base}/h/fragment/{self._terms.key()}/requestFragment"
         return UpstreamRequest(
             address,
             "POST",
             path.encode(),
-            [*headers, *self._sign("POST", path, body)],
+            [*headers, *self._terms.sign("POST", path, body)],
             body,
             # Half of the budget for connecting at most, so that a second instance has a chance.
             timeouts=Timeouts(connect=min(1.0, left / 2), first_byte=left, idle=left),
             service=instance.service,
         )
-
-    def _left(self, page: PageContext) -> float:
-        left = page.deadline - self._clock()
-        if left <= 0:
-            raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
-        return left
 
 
 def _declared(instance: ServiceInstance, questions: Iterable[FragmentQuestion]) -> list[FragmentQuestion]:
@@ -208,7 +194,3 @@ def _fitted(instance: ServiceInstance, answer: FragmentAnswer) -> FragmentAnswer
         return answer
     html = prefix_assets(strip_placeholders(answer.html), instance.token, instance.resources)
     return replace(answer, html=html)
-
-
-def _always(key: str) -> Callable[[], str]:
-    return lambda: key

@@ -18,8 +18,9 @@ from hydra_asgi.core.routing.raw_path import PathError, split_raw_path
 from hydra_asgi.core.routing.weight_key import cookie_field, may_set_cookie, read_key
 from hydra_asgi.core.routing.who_answers import Addressed, Forward, Local, Unavailable, who_answers
 from hydra_asgi.gateway.answers import answer
-from hydra_asgi.gateway.forward import Forwarder, OwnInstance
+from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.gateway.forwarded_pages import ForwardedPages
+from hydra_asgi.gateway.own_instance import OwnInstance
 from hydra_asgi.gateway.static_target import service_static_target, token_target
 from hydra_asgi.gateway.websocket_denial import answer_handshake
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
@@ -157,7 +158,7 @@ class GatewayFront:
         if own is None or own.service != decision.group.service:
             return None
         target = _target(decision.addressed, raw, own)
-        return own, lambda scope, receive, send: self._serve(scope, receive, send, key=key, target=target)
+        return OwnInstance(own, lambda scope, receive, send: self._serve(scope, receive, send, key=key, target=target))
 
     @staticmethod
     async def _unavailable(

@@ -5,7 +5,7 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable
 
 from hydra_asgi.core.error_kind import ErrorKind
-from hydra_asgi.core.headers.request_id import REQUEST_ID
+from hydra_asgi.core.headers.request_id import with_request_id
 from hydra_asgi.core.health.instance_record import InstanceRecord
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import ResponseCutError, UpstreamError
@@ -61,8 +61,7 @@ class Ride(Vigil):
 
     def named_scope(self) -> dict[str, Any]:
         """The scope as the complete way has it."""
-        named = (REQUEST_ID, self.request_id.encode("ascii"))
-        return {**self.scope, "headers": [*self.scope["headers"], named]}
+        return {**self.scope, "headers": with_request_id(self.scope["headers"], self.request_id)}
 
     def progress(self) -> Progress:
         """What may be told of it."""
@@ -143,7 +142,9 @@ class Terminus:
         self._forward.reporter.tell(progress, ride.named_scope(), self._forward.clock())
 
     def _body(self, ride: Ride) -> RequestBody:
-        return ride.body or RequestBody(ride.scope, ride.receive, _nothing, self._forward.timeouts.idle)
+        return ride.body or RequestBody(
+            ride.scope, ride.receive, _nothing, self._forward.timeouts.idle, self._forward.lookout
+        )
 
     async def _go_on(self, ride: Ride, begun: Begun) -> None:
         """Let the forwarder go on, which has the request's place from now on."""

@@ -65,7 +65,7 @@ class Asking:
 
         headers = [(b"content-length", b"%d" % length)] if length else []
         body = RequestBody(http_scope(method=method, headers=headers), receive, lambda: None)
-        call = Call(method, b"/", [], (), key, body)
+        call = Call(method, b"/", [], key, body)
         self.progress = Progress("orders", method, self.clock())
         self.answer: UpstreamResponse | None = None
         try:

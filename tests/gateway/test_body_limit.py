@@ -73,6 +73,17 @@ async def test_an_answer_that_has_begun() -> None:
     assert [message["type"] for message in answer.messages] == ["http.response.start"]
 
 
+async def test_a_hint_is_no_answer() -> None:
+    """What an app hints at before its answer does not keep the refusal back."""
+
+    async def hinting(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]})
+        await App()(scope, receive, send)
+
+    answer = await exchange(BodyLimit(hinting, 10), post(), [b"12345", b"678901"])
+    assert answer.status == 413
+
+
 async def test_other_scopes() -> None:
     """What is not HTTP passes."""
     app = App()

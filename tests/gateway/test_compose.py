@@ -763,25 +763,48 @@ async def test_a_page_that_is_not_finished_is_not_called_finished() -> None:
 
 
 async def test_other_messages_keep_their_place() -> None:
-    """Pushes, trailers and bodies that go another way leave where the app sent them."""
+    """Hints, pushes and bodies that go another way leave where the app sent them."""
     site = Site({"r": "R"})
+    hint = {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]}
     push = {"type": "http.response.push", "path": "/a", "headers": []}
     copy = {"type": "http.response.zerocopysend", "file": 1, "more_body": True}
-    trailers = {"type": "http.response.trailers", "headers": []}
-    app = app_of(
-        {**start(), "trailers": True}, push, body(b"a" + tag("r"), more=True), push, copy, body(tag("r")), trailers
-    )
+    app = app_of(hint, start(), push, body(b"a" + tag("r"), more=True), push, copy, body(tag("r")))
     result = await site.get(app)
     types = [message["type"].rpartition(".")[2] for message in result.messages]
-    assert types == ["start", "push", "body", "push", "zerocopysend", "body", "trailers"]
+    assert types == ["early_hint", "start", "push", "body", "push", "zerocopysend", "body"]
     assert result.body == b"aR" + tag("r")
 
 
-async def test_a_page_without_tags_may_have_trailers() -> None:
-    """Trailers of a streamed page without tags pass."""
-    trailers = {"type": "http.response.trailers", "headers": []}
-    result = await Site().get(app_of({**start(), "trailers": True}, body(b"a", more=True), body(b""), trailers))
-    assert result.messages[-1] == trailers
+@pytest.mark.parametrize(("first", "shown"), [(b"a", b"a"), (tag("r"), b"R")])
+async def test_what_was_held_back_leaves_before_another_kind_of_body(first: bytes, shown: bytes) -> None:
+    """The beginning of what could have been a tag stands before the file that follows, with fragments and without."""
+    copy = {"type": "http.response.zerocopysend", "file": 1, "more_body": True}
+    result = await Site({"r": "R"}).get(app_of(start(), body(first + b"<m:frag", more=True), copy, body(b"end")))
+    file = result.messages.index(copy)
+    before = [message for message in result.messages[:file] if message["type"] == "http.response.body"]
+    assert b"".join(message["body"] for message in before) == shown + b"<m:frag"
+    assert result.messages[file + 1 :] == [body(b"end")]
+
+
+TRAILERS = {"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_composed_page_has_no_trailers(method: str) -> None:
+    """What the app says behind its page is not said of the composed one, and nobody waits for it."""
+    head = {**start((b"trailer", b"x-sum")), "trailers": True}
+    app = app_of(head, body(b"a" + tag("r"), more=True), body(b""), TRAILERS)
+    result = await Site({"r": "R"}).get(app, http_scope(method=method))
+    assert result.messages[0]["trailers"] is False
+    assert result.header(b"trailer") is None
+    assert TRAILERS not in result.messages
+    assert result.complete
+
+
+async def test_a_whole_page_without_tags_keeps_its_trailers() -> None:
+    """It leaves exactly as the app sent it."""
+    sent = [{**start(), "trailers": True}, body(b"a"), TRAILERS]
+    assert (await Site().get(app_of(*sent))).messages == sent
 
 
 async def test_a_second_start_is_the_servers_to_refuse() -> None:

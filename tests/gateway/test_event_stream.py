@@ -13,6 +13,7 @@ from hydra_asgi.core.health.concurrency import Limits
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.limits import ServiceLimits
 from hydra_asgi.ports import Timeouts
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
@@ -36,11 +37,13 @@ def chunk(number: int) -> bytes:
 
 def forwarding(upstream: Any, address: Address, **options: Any) -> Callable[..., Any]:
     logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
-    forward = Forwarder(upstream, pseudonym="node", trusted=lambda peer: False, vouch=lambda token: None, **options)
+    limits = options.pop("limits", None)
+    terms = ForwardingTerms(pseudonym="node", trusted=lambda peer: False, vouch=lambda token: None, **options)
+    forward = Forwarder(upstream, terms, limits=limits)
     group = Group.build([ServiceInstance("news", address, token=1234567890)])
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await forward(scope, receive, send, group=group, key="")
+        await forward(scope, receive, send, group=group, key="", target=scope["raw_path"])
 
     return app
 

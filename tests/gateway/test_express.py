@@ -22,6 +22,7 @@ from hydra_asgi.gateway.crossing import Crossing
 from hydra_asgi.gateway.express import Express
 from hydra_asgi.gateway.express_ways import MAX_PATH_BYTES, MAX_REMEMBERED
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.front import GatewayFront
 from hydra_asgi.gateway.identified import Identified
 from hydra_asgi.gateway.limits import ServiceLimits
@@ -39,6 +40,7 @@ HOST = (b"host", b"site.test")
 MOST_CALLS = 80
 """Of an ordinary request, from the server's call of the app to its return, with those of the fakes."""
 
+TRACE = (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 KEPT = (b"cookie", b"a=1; hydra-key=ABCDEFGHIJKLMNOPQRST; b=2")
 
 
@@ -97,16 +99,15 @@ class Gateway:
             gateway="node-7f",
             wall=lambda: NOW,
         )
-        self.forward = Forwarder(
-            self.upstream,
+        terms = ForwardingTerms(
             pseudonym="node-7f",
             trusted=lambda peer: trusted,
             vouch=lambda token: None,
-            limits=self.limits,
             crossing=self.crossing,
             on_record=self.records.append if is_observed else None,
             **options,
         )
+        self.forward = Forwarder(self.upstream, terms, limits=self.limits)
         front = GatewayFront(
             state=lambda: self.state,
             is_starting=lambda: False,
@@ -150,7 +151,8 @@ class Gateway:
 
     async def get(self, path: str = "/orders/1", *, body: Any = b"", on_send: Any = None, **options: Any) -> Exchange:
         options.setdefault("headers", [HOST])
-        return await exchange(self.app, http_scope(path, **options), body, on_send=on_send)
+        offers = {"extensions": options.pop("extensions")} if "extensions" in options else {}
+        return await exchange(self.app, {**http_scope(path, **options), **offers}, body, on_send=on_send)
 
     @property
     def sent(self) -> list[UpstreamRequest]:
@@ -204,14 +206,19 @@ REQUEST_FIELDS = st.lists(
             (b"hydra-path", b"1000000001"),
             (b"max-forwards", b"3"),
             (b"te", b"trailers"),
-            (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            TRACE,
+            (b"traceparent", b"no trace"),
+            (b"tracestate", b"vendor=1"),
+            (b"tracestate", b"no state"),
             (b"transfer-encoding", b"chunked"),
             (b"via", b"1.1 other"),
+            (b"via", b"1.0 first, 1.1 node-7f"),
             (b"x", b"a\nb"),
             (b"x", b"a\tb"),
             (b"x-forwarded-for", b"1.2.3.4"),
             (b"x-forwarded-proto", b"https"),
             (b"x-request-id", b"theirs"),
+            (b"x-request-id", b"no name!"),
         ]
     ),
     max_size=6,
@@ -297,6 +304,9 @@ def test_both_ways_answer_alike(
         {"method": "DELETE"},
         {"method": "HEAD"},
         {"path": "/orders/" + "x" * MAX_PATH_BYTES},
+        {"headers": [HOST, (b"via", b"1.1 other"), (b"x-request-id", b"theirs"), (b"te", b"trailers")]},
+        {"headers": [HOST, TRACE, (b"tracestate", b"vendor=1")]},
+        {"extensions": {"http.response.pathsend": {}}},
     ],
 )
 async def test_what_is_ordinary_takes_the_short_way(options: dict[str, Any]) -> None:
@@ -320,7 +330,13 @@ async def test_what_is_ordinary_takes_the_short_way(options: dict[str, Any]) -> 
         {"headers": [HOST, (b"x", b"y" * 40000)]},
         {"headers": [HOST, (b"x", b"a\x00b")]},
         {"headers": [HOST, (b"connection", b"x-secret")]},
-        {"headers": [HOST, (b"via", b"1.1 other")]},
+        {"headers": [HOST, (b"via", b"1.0 first, 1.1 node-7f")]},
+        {"headers": [HOST, (b"traceparent", b"no trace")]},
+        {"headers": [HOST, TRACE, TRACE]},
+        {"headers": [HOST, (b"x-request-id", b"one"), (b"x-request-id", b"two")]},
+        {"headers": [HOST, (b"max-forwards", b"3")]},
+        {"extensions": {"http.response.early_hint": {}}},
+        {"extensions": {"http.response.trailers": {}}},
         {"query": b"a b"},
         {"method": "BREW"},
         {"client": None},
@@ -467,8 +483,10 @@ async def test_a_slow_answer_ends_the_watch_with_it(eventually: Eventually) -> N
     for answer in (whole(), FakeResponse(200, [b"a", b"b"])):
         waited: list[Any] = []
 
-        async def late(request: UpstreamRequest, answer: FakeResponse = answer) -> FakeResponse:
-            await eventually(lambda: len(asyncio.all_tasks()) == 2)
+        async def late(
+            request: UpstreamRequest, answer: FakeResponse = answer, waited: list[Any] = waited
+        ) -> FakeResponse:
+            await eventually(lambda: waited == [True])
             return answer
 
         async def receive(waited: list[Any] = waited) -> Any:
@@ -654,6 +672,19 @@ async def test_what_a_proxy_of_ours_has_said_stays(trusted: bool) -> None:
     await gateway.get(headers=[HOST, (b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"1.2.3.4")])
     told_of = [value for name, value in gateway.sent[0].headers if name == b"x-forwarded-proto"]
     assert told_of == [b"https" if trusted else b"http"]
+    assert gateway.completed == []
+
+
+@pytest.mark.parametrize(
+    ("trusted", "given", "named"),
+    [(True, b"theirs", b"theirs"), (True, b"no name!", ID.encode()), (False, b"theirs", ID.encode())],
+)
+async def test_a_proxy_of_ours_may_name_a_request(trusted: bool, given: bytes, named: bytes) -> None:
+    """Everybody sees its name for the request; that of anybody else, or one that is not plain, is replaced."""
+    gateway = Gateway(trusted=trusted)
+    answer = await gateway.get(headers=[HOST, (b"x-request-id", given), (b"accept", b"*/*")])
+    assert [value for name, value in gateway.sent[0].headers if name == b"x-request-id"] == [named]
+    assert [value for name, value in answer.headers if name == b"x-request-id"] == [named]
     assert gateway.completed == []
 
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.backends.httpx_upstream import HttpxUpstream
+from hydra_asgi.backends.native_upstream import NativeUpstream
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.gateway.observation import ForwardRecord
 from hydra_asgi.ports import Clock, Timeouts
@@ -43,9 +44,8 @@ class Site:
             for number, address in enumerate(addresses)
         )
         self.records: list[ForwardRecord] = []
-        self.upstream = HttpxUpstream()
-        self._forward = Forwarder(
-            self.upstream,
+        self.upstream = NativeUpstream()
+        terms = ForwardingTerms(
             pseudonym="gateway",
             trusted=lambda ip: False,
             vouch=lambda token: None,
@@ -53,10 +53,11 @@ class Site:
             health=InstanceHealth(clock=clock),
             on_record=self.records.append,
         )
+        self._forward = Forwarder(self.upstream, terms)
 
     async def ask(self, key: str = "", method: str = "GET") -> Exchange:
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await self._forward(scope, receive, send, group=self.group, key=key)
+            await self._forward(scope, receive, send, group=self.group, key=key, target=b"/")
 
         return await exchange(app, http_scope(method=method))
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from hydra_asgi.backends.httpx_upstream import HttpxUpstream
+from hydra_asgi.backends.native_upstream import NativeUpstream
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.gateway.forward import Forwarder
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.ports import Timeouts
 from tests.gateway.servers import SERVERS, serving
 from tests.raw_server import RawServer, raw_server, read_head, says
@@ -21,19 +22,21 @@ GET = b"GET /orders?x=%zz HTTP/1.1\r\nhost: site.test\r\n\r\n"
 LAST_GET = GET.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n")
 
 
-def forwarding_to(instance: RawServer, upstream: HttpxUpstream) -> Callable[..., Any]:
+def forwarding_to(instance: RawServer, upstream: NativeUpstream) -> Callable[..., Any]:
     logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
     group = Group.build([ServiceInstance("orders", instance.address, token=1234567890)])
-    forward = Forwarder(
-        upstream,
+    terms = ForwardingTerms(
         pseudonym="node",
         trusted=lambda peer: False,
         vouch=lambda token: None,
         timeouts=Timeouts(first_byte=5.0, idle=5.0),
     )
+    forward = Forwarder(upstream, terms)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        await forward(scope, receive, send, group=group, key="")
+        query = scope["query_string"]
+        target = scope["raw_path"] + (b"?" + query if query else b"")
+        await forward(scope, receive, send, group=group, key="", target=target)
 
     return app
 
@@ -55,7 +58,7 @@ async def exchange_bytes(port: int, request: bytes) -> bytes:
 
 
 async def forwarded(server: str, handler: Any, request: bytes = LAST_GET) -> bytes:
-    upstream = HttpxUpstream()
+    upstream = NativeUpstream()
     async with raw_server(handler) as instance, serving(server, forwarding_to(instance, upstream)) as port:
         try:
             return await exchange_bytes(port, request)
@@ -154,7 +157,7 @@ async def test_a_client_that_leaves_takes_its_upstream_request_along(server: str
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")
         await reader.read()
 
-    upstream = HttpxUpstream()
+    upstream = NativeUpstream()
     async with raw_server(endless) as instance, serving(server, forwarding_to(instance, upstream)) as port:
         for path in (b"/silent", b"/endless") * 3:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -49,9 +49,9 @@ async def gateway(upstream: Upstreams, *, compose: bool) -> Any:
     orders = ServiceInstance("orders", Address("http", "orders", 80), fragments=(FragmentDeclaration("basket"),))
     for instance in (box, orders):
         await site.store.register(instance, LeaseState(instance.service, instance.service, signed=True))
-    site.hydra.mount(exchange)  # never asked
+    site.hydra.node.own.mount(exchange)  # never asked
     await site.hydra.start()
-    return site.hydra.serve
+    return site.hydra.node.serve
 
 
 async def test_a_forwarded_page_is_composed() -> None:

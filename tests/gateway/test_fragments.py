@@ -19,6 +19,7 @@ from hydra_asgi.gateway.instance_health import InstanceHealth
 from hydra_asgi.ports import UpstreamRequest
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
 from hydra_asgi.wire.answer_lines import answer_line
+from hydra_asgi.wire.asking_terms import AskingTerms
 from hydra_asgi.wire.fragment_answers import answers_json
 from hydra_asgi.wire.fragments import parse_render
 from tests.recorded_fragments import Recorded, recorded
@@ -60,7 +61,9 @@ def page(seconds: float = 30, **parts: Any) -> PageContext:
 
 def source(upstream: FakeUpstream, *instances: ServiceInstance, **options: Any) -> InstanceFragments:
     groups = {"two": Group.build(instances)} if instances else {}
-    return InstanceFragments(groups.get, upstream, key="k-public", **options)
+    health = options.pop("health", None)
+    terms = AskingTerms(**{"key": lambda: "k-public"} | options)
+    return InstanceFragments(groups.get, upstream, terms, health=health)
 
 
 async def ask(
@@ -575,7 +578,7 @@ async def test_a_real_server_streams() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         there = ServiceInstance("two", Address("http", "127.0.0.1", port), token=1_000_000_001)
-        fragments = InstanceFragments({"two": Group.build([there])}.get, Loopback(), key="k")
+        fragments = InstanceFragments({"two": Group.build([there])}.get, Loopback(), AskingTerms(key=lambda: "k"))
         answers = fragments.ask("two", [question("a"), question("b")], page())
         assert await anext(answers) == FragmentAnswer("a", "A")
         gate.set()

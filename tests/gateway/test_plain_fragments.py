@@ -15,6 +15,7 @@ from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.gateway.plain_fragments import MAX_HTML
 from hydra_asgi.testing import FakeResponse, FakeUpstream
+from hydra_asgi.wire.asking_terms import AskingTerms
 
 Eventually = Callable[..., Any]
 
@@ -36,7 +37,9 @@ async def ask(
     **page: Any,
 ) -> dict[str, FragmentAnswer]:
     group = Group.build(instances)
-    source = InstanceFragments(lambda service: group, upstream, key="k", forward={"*": ["x-tenant"]})
+    source = InstanceFragments(
+        lambda service: group, upstream, AskingTerms(key=lambda: "k", forward={"*": ["x-tenant"]})
+    )
     questions = [FragmentQuestion(ref, "legacy", ref, imports=(Binding("dob", "dob"),)) for ref in refs]
     context = PageContext(asyncio.get_running_loop().time() + seconds, **page)
     return {answer.id: answer async for answer in source.ask("legacy", questions, context)}
@@ -71,7 +74,7 @@ async def test_fragments_do_not_wait_for_each_other(eventually: Eventually) -> N
         lambda request: page([gate.wait(), b"slow"]) if b"frag" in request.target else page(b"quick")
     )
     group = Group.build([box(checkout="/frag", basket="/basket")])
-    source = InstanceFragments(lambda service: group, upstream, key="k")
+    source = InstanceFragments(lambda service: group, upstream, AskingTerms(key=lambda: "k"))
     context = PageContext(asyncio.get_running_loop().time() + 5)
     answers = source.ask("legacy", [FragmentQuestion(ref, "legacy", ref) for ref in ("checkout", "basket")], context)
     first = await anext(answers)
@@ -142,7 +145,7 @@ async def test_trouble_after_an_answer_is_that_fragments_own() -> None:
         return page()
 
     group = Group.build([box(checkout="/frag", basket="/basket")])
-    source = InstanceFragments(lambda service: group, FakeUpstream(answer), key="k")
+    source = InstanceFragments(lambda service: group, FakeUpstream(answer), AskingTerms(key=lambda: "k"))
     context = PageContext(asyncio.get_running_loop().time() + 5)
     answers = source.ask("legacy", [FragmentQuestion(ref, "legacy", ref) for ref in ("checkout", "basket")], context)
     assert (await anext(answers)).html == "<p>Pay</p>"

@@ -14,7 +14,9 @@ from hydra_asgi.core.instance import Address, Dialect, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
 from hydra_asgi.errors import UpstreamError
 from hydra_asgi.gateway.crossing import Crossing
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.observation import ForwardRecord
+from hydra_asgi.gateway.own_instance import OwnInstance
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 from hydra_asgi.websocket_ports import WebSocketRefusal, WebSocketRequest
 from tests.doubles.fake_websocket import FakeConnection, FakeWebSocketUpstream, SocketClient, socket_scope
@@ -40,14 +42,15 @@ class Gateway:
         self.vouched: list[int] = []
         self.records: list[ForwardRecord] = []
         options.setdefault("trusted", lambda peer: False)
-        self.forward = WebSocketForwarder(
-            self.upstream,
+        limit = {"max_message": options.pop("max_message")} if "max_message" in options else {}
+        terms = ForwardingTerms(
             pseudonym="node-7f",
             vouch=self.vouched.append,
             on_record=self.records.append,
             log=logging.getLogger("hydra_asgi.forward.test"),
             **options,
         )
+        self.forward = WebSocketForwarder(self.upstream, terms, **limit)
         group = Group.build((instance(1), instance(2)) if instances is None else instances)
         self.options: dict[str, Any] = {"group": group, "key": "", "target": b"/socket"}
 
@@ -139,7 +142,7 @@ async def test_only_a_trusted_peer_may_speak_for_its_client(client: Any, told: l
     scope = socket_scope(headers=[(b"x-forwarded-for", b"1.2.3.4")], client=client)
     await gateway(SocketClient(), scope)
     assert gateway.header(b"x-forwarded-for") == told
-    assert gateway.header(b"host") == [b"localhost"]
+    assert gateway.header(b"host") == [b"127.0.0.1:8000"]
 
 
 async def test_a_refusal_of_the_service_is_what_the_client_hears() -> None:
@@ -282,7 +285,7 @@ async def test_the_own_instance_serves_itself_when_it_is_its_turn(said: dict[str
     gateway, client = Gateway(failing(ErrorKind.CONNECT_REFUSED), instances=[instance(1), own]), SocketClient()
     order = gateway.options["group"].order
     gateway.options["key"] = next(key for key in map(str, range(100)) if next(order(key)).token == 1000000001)
-    gateway.options["local"] = (own, serve)
+    gateway.options["local"] = OwnInstance(own, serve)
     task = asyncio.create_task(gateway(client))
     await serving.wait()
     client.leave()

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from hydra_asgi.backends.websockets_upstream import WebsocketsUpstream
 from hydra_asgi.core.instance import Address, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.websocket_forward import WebSocketForwarder
 from hydra_asgi.ports import Timeouts
 from tests.doubles.websocket_service import Service, websocket_service
@@ -36,13 +37,13 @@ class Forwarding:
 
     def __init__(self, address: Address) -> None:
         logging.getLogger("hydra_asgi.access").setLevel(logging.CRITICAL)
-        self.forward = WebSocketForwarder(
-            WebsocketsUpstream(),
+        terms = ForwardingTerms(
             pseudonym="node",
             trusted=lambda peer: False,
             vouch=lambda token: None,
             timeouts=Timeouts(first_byte=5.0),
         )
+        self.forward = WebSocketForwarder(WebsocketsUpstream(), terms)
         self.group = Group.build([ServiceInstance("chat", address, token=1234567890)])
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

@@ -129,6 +129,8 @@ def request_headers(
     kept = _kept(headers, names, crosses_from_trusted if trusted else crosses_from_client)
     if b"max-forwards" in names.places:
         kept = [_one_hop_less(pair) for pair in kept]
+    if len(names.places.get(b"cookie", ())) > 1:
+        kept = _one_cookie_field(kept)
     return [
         (b"host", host),
         *kept,
@@ -207,6 +209,18 @@ def loops(headers: Fields, pseudonym: str) -> bool:
 def hops_are_spent(headers: Fields) -> bool:
     """Whether `Max-Forwards: 0` forbids to send the request on (RFC 9110 section 7.6.2); lower-case names."""
     return any(value.strip().isdigit() and int(value[:20]) == 0 for value in field_values(headers, b"max-forwards"))
+
+
+def _one_cookie_field(fields: Fields) -> Fields:
+    """The same with all cookies in the first of their fields.
+
+    HTTP/2 clients split them up, and servers hand them on so. In HTTP/1.1 there is one field, which is all that many
+    frameworks read (RFC 9113 section 8.2.3).
+    """
+    cookies = b"; ".join(field_values(fields, b"cookie"))
+    joined = [(name, cookies) if name == b"cookie" else (name, value) for name, value in fields]
+    first = next((place for place, (name, _) in enumerate(fields) if name == b"cookie"), len(fields))
+    return [*joined[: first + 1], *(pair for pair in joined[first + 1 :] if pair[0] != b"cookie")]
 
 
 def _one_hop_less(pair: tuple[bytes, bytes]) -> tuple[bytes, bytes]:

@@ -28,17 +28,10 @@ from hydra_asgi.core.instance import ServiceInstance
 
 __all__ = ["RequestShape", "RequestShapes", "ResponseShape", "ResponseShapes"]
 
-_ASKS_FOR_MORE: Final = TRACE_NAMES | {
-    REQUEST_ID,
-    b"expect",
-    b"hydra-key",
-    b"hydra-path",
-    b"max-forwards",
-    b"transfer-encoding",
-    b"upgrade",
-    b"via",
-}
-"""Fields of a request that have to be read before it may go on, and not only passed on or left out."""
+_ASKS_FOR_MORE: Final = frozenset(
+    {b"expect", b"hydra-key", b"hydra-path", b"max-forwards", b"transfer-encoding", b"upgrade"}
+)
+"""Fields of a request that change what becomes of it, or what else has to be said."""
 
 _Names = tuple[bytes, ...]
 _Pick = Callable[[Sequence[Any]], Sequence[Any]]
@@ -55,6 +48,10 @@ class RequestShape:
         length: the place of the one length; -1 for none.
         cookies: the places of cookies.
         connection: the places of connection options; those that are not usual ones are not plain.
+        request_id: the place of the one request id; -1 for none. It does not cross: the request is named anew.
+        trace: the places of a trace context, which is not plain unless it is sound.
+        via: the places of the nodes that were passed; a loop is not plain.
+        asks: one of these three is there, and has to be read.
         from_client: picks what crosses when the peer is anybody.
         from_trusted: picks what crosses when the peer is a proxy of ours.
         said: names about the first hop that a proxy of ours has said already.
@@ -64,6 +61,10 @@ class RequestShape:
     length: int
     cookies: tuple[int, ...]
     connection: tuple[int, ...]
+    request_id: int
+    trace: tuple[int, ...]
+    via: tuple[int, ...]
+    asks: bool
     from_client: _Pick
     from_trusted: _Pick
     said: frozenset[bytes]
@@ -132,8 +133,7 @@ class ResponseShapes(dict[_Names, ResponseShape]):
                 if self._make_public is not None:
                     kept = self._make_public(kept, instance)
                 return kept, any(name == REQUEST_ID for name, _ in kept)
-        kept = list(zip(shape.names, shape.pick(values), strict=True))
-        kept.append(self._via)
+        kept = [*zip(shape.names, shape.pick(values)), self._via]  # noqa: B905 -- as many values as names
         if shape.locates and self._make_public is not None:
             kept = self._make_public(kept, instance)
         return kept, shape.has_request_id
@@ -150,11 +150,15 @@ def _request_shape(given: _Names) -> RequestShape | None:
     names = read_names(list(given))
     places = names.places
     lengths, hosts = places.get(b"content-length", ()), places.get(b"host", ())
+    request_ids, vias = places.get(REQUEST_ID, ()), places.get(b"via", ())
+    trace = tuple([place for place, name in enumerate(given) if name in TRACE_NAMES])
     is_plain = (
         names.are_tokens
         and names.is_lower
         and len(hosts) == 1
         and len(lengths) <= 1
+        and len(places.get(b"cookie", ())) <= 1  # else they are joined
+        and len(request_ids) <= 1
         and len(given) <= MAX_FIELDS
         and names.size <= MAX_JOINED_BYTES
         and _ASKS_FOR_MORE.isdisjoint(places)
@@ -166,8 +170,12 @@ def _request_shape(given: _Names) -> RequestShape | None:
         lengths[0] if lengths else -1,
         places.get(b"cookie", ()),
         places.get(b"connection", ()),
-        _picking(_crossing(names, crosses_from_client)),
-        _picking(_crossing(names, crosses_from_trusted)),
+        request_ids[0] if request_ids else -1,
+        trace,
+        vias,
+        bool(request_ids or trace or vias),
+        _picking(_crossing(names, lambda name: name != REQUEST_ID and crosses_from_client(name))),
+        _picking(_crossing(names, lambda name: name != REQUEST_ID and crosses_from_trusted(name))),
         SAID_ONCE.intersection(places),
     )
 

@@ -30,6 +30,7 @@ _UNTRUE: Final = frozenset(
         b"etag",  # RFC 9110 8.8: a validator speaks for the whole representation, fragments included
         b"last-modified",
         b"accept-ranges",
+        b"trailer",  # the app's trailers speak of its own body, and are left out
         b"digest",
         b"content-digest",  # RFC 9530
         b"repr-digest",

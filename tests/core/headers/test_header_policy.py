@@ -161,6 +161,16 @@ def test_zero_max_forwards_ends_the_way(value: bytes, spent: bool) -> None:
     assert hops_are_spent([(b"accept", b"0")]) is False
 
 
+def test_cookies_of_a_request_are_one_field() -> None:
+    """HTTP/2 clients send them in pieces; the first of these has all of them, in order, and the rest stays in place."""
+    sent = [(b"cookie", b"a=1"), (b"accept", b"*/*"), (b"cookie", b"b=2; c=3"), (b"x-a", b"1"), (b"cookie", b"d=4")]
+    crossed = request_headers(sent, client="10.1.1.1", scheme="https", host=b"h", via=b"1.1 n", trusted=False)
+    assert crossed[1:4] == [(b"cookie", b"a=1; b=2; c=3; d=4"), (b"accept", b"*/*"), (b"x-a", b"1")]
+    dropped = [*sent, (b"connection", b"cookie")]
+    crossed = request_headers(dropped, client="10.1.1.1", scheme="https", host=b"h", via=b"1.1 n", trusted=False)
+    assert crossed[1:3] == [(b"accept", b"*/*"), (b"x-a", b"1")]
+
+
 def test_three_cookies_set_stay_three() -> None:
     """A response keeps every Set-Cookie as a field of its own, in order, and its Content-Length."""
     cookies = [(b"Set-Cookie", b"a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT"), (b"set-cookie", b"b=2")]

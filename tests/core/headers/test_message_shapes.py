@@ -15,7 +15,7 @@ HOST = (b"host", b"site.test")
 NAMES = st.sampled_from(
     [
         b"accept", b"connection", b"content-length", b"cookie", b"date", b"etag", b"forwarded", b"hydra-x",
-        b"keep-alive", b"server", b"set-cookie", b"te", b"x-forwarded-for", b"x-forwarded-host",
+        b"keep-alive", b"server", b"set-cookie", b"te", b"traceparent", b"via", b"x-forwarded-for", b"x-forwarded-host",
         b"x-real-ip", b"x-request-id", b"x_y",
     ]
 )  # fmt: skip
@@ -41,7 +41,13 @@ def test_a_plain_request_crosses_as_the_policy_says(headers: list[tuple[bytes, b
     if shape is None or any(value not in (b"close", b"keep-alive") for name, value in fields if name == b"connection"):
         return
     policy = request_headers(
-        fields, client="10.0.0.1", scheme="http", host=HOST[1], via=VIA[1], trusted=trusted, add=[(b"last", b"")]
+        [pair for pair in fields if pair[0] != REQUEST_ID],
+        client="10.0.0.1",
+        scheme="http",
+        host=HOST[1],
+        via=VIA[1],
+        trusted=trusted,
+        add=[(b"last", b"")],
     )
     picked = list((shape.from_trusted if trusted else shape.from_client)(fields))
     assert policy[1 : 1 + len(picked)] == picked
@@ -53,11 +59,8 @@ def test_a_plain_request_crosses_as_the_policy_says(headers: list[tuple[bytes, b
 @pytest.mark.parametrize(
     "more",
     [
-        [b"via"],
         [b"max-forwards"],
-        [b"x-request-id"],
-        [b"traceparent"],
-        [b"tracestate"],
+        [b"x-request-id", b"x-request-id"],
         [b"expect"],
         [b"upgrade"],
         [b"transfer-encoding"],
@@ -65,6 +68,7 @@ def test_a_plain_request_crosses_as_the_policy_says(headers: list[tuple[bytes, b
         [b"hydra-key"],
         [b"host"],
         [b"content-length", b"content-length"],
+        [b"cookie", b"cookie"],
         [b"no token"],
         [b"a\nb"],
         [b"Upper"],
@@ -86,9 +90,17 @@ def test_a_request_without_a_host_is_not_plain() -> None:
 
 def test_places_are_remembered() -> None:
     """Where the host, the length, cookies and connection options stand."""
-    shape = RequestShapes()[b"cookie", b"host", b"connection", b"content-length", b"cookie"]
+    shape = RequestShapes()[b"cookie", b"host", b"connection", b"content-length"]
     assert shape is not None
-    assert (shape.host, shape.length, shape.cookies, shape.connection) == (1, 3, (0, 4), (2,))
+    assert (shape.host, shape.length, shape.cookies, shape.connection) == (1, 3, (0,), (2,))
+    assert (shape.asks, shape.request_id) == (False, -1)
+
+
+def test_what_nodes_before_us_said_has_to_be_read() -> None:
+    """A trace context, the nodes that were passed, and the name of the request, wherever they stand."""
+    shape = RequestShapes()[b"tracestate", b"host", b"via", b"x-request-id", b"traceparent", b"via"]
+    assert shape is not None
+    assert (shape.asks, shape.trace, shape.via, shape.request_id) == (True, (0, 4), (2, 5), 3)
 
 
 def test_what_is_remembered_is_bounded() -> None:
