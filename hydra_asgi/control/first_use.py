@@ -1,15 +1,11 @@
 """Sees to it that a signed call counts once, at whichever node of the site it is sent a second time."""
 
-import asyncio
-
 from hydra_asgi.control.guard import ALREADY_USED, NONCE_SECONDS, Caller
-from hydra_asgi.errors import RefusedError, StoreError
+from hydra_asgi.control.store_time import STORE_SECONDS, StoreTime
+from hydra_asgi.errors import RefusedError
 from hydra_asgi.ports import Store
 
 __all__ = ["FirstUse"]
-
-PATIENCE_SECONDS = 0.4
-"""A store that hangs must not hold a caller: control calls fail within half a second."""
 
 
 class FirstUse:
@@ -20,15 +16,19 @@ class FirstUse:
 
     Args:
         store: where they are kept.
-        seconds: how long the store may take.
+        seconds: how long the store may take, for a call that asks it nothing else.
     """
 
-    def __init__(self, store: Store, *, seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, store: Store, *, seconds: float = STORE_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
 
-    async def __call__(self, caller: Caller) -> None:
+    async def __call__(self, caller: Caller, within: StoreTime | None = None) -> None:
         """Let one call pass that the guard has admitted.
+
+        Args:
+            caller: whose call it is.
+            within: the time that the call has for the store; None for a time of its own.
 
         Raises:
             RefusedError: 401, another node has seen the same call.
@@ -36,10 +36,6 @@ class FirstUse:
         """
         if not caller.nonce:
             return
-        try:
-            async with asyncio.timeout(self._seconds):
-                is_first = await self._store.first_use(caller.nonce, NONCE_SECONDS)
-        except TimeoutError:
-            raise StoreError(f"the store did not answer within {self._seconds:g} s") from None
-        if not is_first:
+        ask = StoreTime(self._seconds) if within is None else within
+        if not await ask(self._store.first_use(caller.nonce, NONCE_SECONDS)):
             raise RefusedError(401, ALREADY_USED)

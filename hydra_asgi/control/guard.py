@@ -11,6 +11,7 @@ from asgiref.typing import HTTPScope
 
 from hydra_asgi.core.admission.recent import Recent
 from hydra_asgi.core.admission.signature import WINDOW, Judgement, Verdict, split_lease_nonce, verify
+from hydra_asgi.core.headers.passed_on import proxy_field
 from hydra_asgi.core.service_name import check_service_name
 from hydra_asgi.errors import ConfigurationError, HydraError, RefusedError
 
@@ -27,7 +28,6 @@ NAMED_SECONDS = 10.0
 
 _KEY = re.compile(r"[A-Za-z0-9._~-]*")
 _LEASE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_FORWARDING = frozenset({b"forwarded", b"via", b"x-real-ip"})
 
 ALREADY_USED = "this signature was used before; sign each call anew"
 """Why a replayed call is refused."""
@@ -197,10 +197,11 @@ class Guard:
     def _accept_unsigned(self, scope: HTTPScope, service: str | None) -> None:
         if service in self._service_secrets:
             raise RefusedError(401, f"calls for {service!r} must be signed with its own secret")
-        for name, _ in scope["headers"]:
-            if name.lower() in _FORWARDING or name.lower().startswith(b"x-forwarded-"):
-                # What a proxy passes on has the proxy's address, so the caller's is not known.
-                raise RefusedError(403, f"an unsigned call may not come through a proxy, it carries {name.decode()}")
+        proxied = proxy_field(list(scope["headers"]))
+        if proxied is not None:
+            # What a proxy passes on has the proxy's address, so the caller's is not known.
+            said = proxied.decode("latin-1")
+            raise RefusedError(403, f"an unsigned call may not come through a proxy, it carries {said[:80]!r}")
         ip = caller_ip(scope)
         if service in self._services:
             self._named.put(ip, True, self._clock())

@@ -8,13 +8,12 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Sco
 from hydra_asgi.control.guard import caller_ip, header_of
 from hydra_asgi.control.lifespan_answer import answer_lifespan
 from hydra_asgi.control.reply import base_headers, reply_empty
+from hydra_asgi.core.headers.passed_on import proxy_field
 
 __all__ = ["MetricsPage"]
 
 Render = Callable[[str], tuple[str, bytes]]
 """Takes `Accept`, gives the content type and the page. Called in a thread: thousands of lines take their time."""
-
-_FORWARDING = frozenset({b"forwarded", b"via", b"x-real-ip"})
 
 
 class MetricsPage:
@@ -54,10 +53,7 @@ class MetricsPage:
     def _may_see(self, scope: HTTPScope) -> bool:
         if self._is_inner is None:
             return True
-        is_passed_on = any(
-            name.lower() in _FORWARDING or name.lower().startswith(b"x-forwarded-") for name, _ in scope["headers"]
-        )
-        return not is_passed_on and self._is_inner(caller_ip(scope))
+        return proxy_field(list(scope["headers"])) is None and self._is_inner(caller_ip(scope))
 
     async def _answer(self, scope: HTTPScope, send: ASGISendCallable) -> None:
         accept = (header_of(scope, b"accept") or b"").decode("latin-1")

@@ -19,6 +19,7 @@ from hydra_asgi.service.gateway_fragments import GatewayFragments
 from hydra_asgi.service.signer import Signer
 from hydra_asgi.testing.asgi_upstream import AsgiUpstream
 from hydra_asgi.wire.answer_lines import AnswerLines
+from hydra_asgi.wire.asking_terms import AskingTerms
 from hydra_asgi.wire.fragments import Ask, Render, ask_json, render_json
 from tests.exchange import Exchange, exchange, http_scope
 from tests.recorded_fragments import recorded
@@ -314,9 +315,10 @@ async def test_both_sides_together() -> None:
     rendering = Source({("two", "r"): "R"})
     apps = {"10.0.0.2:80": RenderDesk(rendering, guard(), service="two")}
     there = ServiceInstance("two", Address("http", "10.0.0.2", 80), token=1_000_000_001)
-    instances = InstanceFragments({"two": Group.build([there])}.get, AsgiUpstream(apps), key="k-public")
+    terms = AskingTerms(key=lambda: "k-public")
+    instances = InstanceFragments({"two": Group.build([there])}.get, AsgiUpstream(apps), terms)
     apps["10.0.0.1:80"] = AskDesk(instances, guard())  # type: ignore[assignment]
-    asker = GatewayFragments(lambda: [Address("http", "10.0.0.1", 80)], AsgiUpstream(apps), key="k-public")
+    asker = GatewayFragments(lambda: [Address("http", "10.0.0.1", 80)], AsgiUpstream(apps), terms)
     questions = [
         FragmentQuestion("1", "two", "r", parse_bindings("dob as birth")),
         FragmentQuestion("2", "two", "other"),

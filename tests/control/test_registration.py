@@ -422,6 +422,30 @@ async def test_the_store_hangs() -> None:
     assert (await Node(gateway, lease="another-lease")("alive", b"orders")).status == 503
 
 
+async def test_a_slow_store_has_one_time_for_all_that_a_call_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three questions that are each answered in time may not take three times as long as one."""
+    gateway = Gateway()
+    node = Node(gateway)
+    token = parse_answer((await node.register()).body).token
+    asked: list[str] = []
+
+    def slow(name: str) -> None:
+        verb = getattr(gateway.store, name)
+
+        async def late(*arguments: Any, **more: Any) -> Any:
+            asked.append(name)
+            await asyncio.sleep(0.015)
+            return await verb(*arguments, **more)
+
+        monkeypatch.setattr(gateway.store, name, late)
+
+    for name in ("renew", "snapshot", "drain"):
+        slow(name)
+    answer = await node("drain", drain_json(Drain("orders", token, True)))
+    assert answer.status == 503
+    assert "drain" not in asked
+
+
 async def test_after_the_store_is_back_a_lost_lease_is_told() -> None:
     """The store's word counts as soon as there is one, and what it does not know is not vouched for again."""
     gateway = Gateway()
@@ -559,10 +583,34 @@ async def test_registrations_wait_in_line(monkeypatch: pytest.MonkeyPatch) -> No
     assert most == 2
 
 
+async def test_a_service_that_cannot_be_reached_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes us wait for a connection gives up the place in which others would be dealt with."""
+    monkeypatch.setattr("hydra_asgi.control.registration.AT_ONCE", 1)
+    monkeypatch.setattr("hydra_asgi.control.registration.LINE_SECONDS", 60.0)
+    gateway = Gateway(seconds=60.0)
+    is_probed, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(host: str, port: int) -> None:
+        if not is_probed.is_set():
+            is_probed.set()
+            await goes_on.wait()
+
+    monkeypatch.setattr(gateway.prober, "why_unreachable", slow)
+    first, second = (Node(gateway, lease=f"lease-of-24-characters-{number}") for number in range(2))
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(first.register())
+        await is_probed.wait()
+        assert (await second.register()).status == 200
+        assert not waiting.done()
+        goes_on.set()
+    assert waiting.result().status == 200
+
+
 async def test_a_line_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who would wait for longer than a service waits is told to come again, and nobody's turn is lost by that."""
     monkeypatch.setattr("hydra_asgi.control.registration.AT_ONCE", 1)
     monkeypatch.setattr("hydra_asgi.control.registration.LINE_SECONDS", 0.02)
+    monkeypatch.setattr("hydra_asgi.control.registration.QUICK_SECONDS", 60.0)
     gateway = Gateway(seconds=60.0)
     is_probed, goes_on = asyncio.Event(), asyncio.Event()
 
