@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from tests.e2e.client import get
-from tests.e2e.processes import Process, free_port, wait_until
+from tests.e2e.processes import Process, free_port, server_command, wait_until
+from tests.e2e.service_app import Open
 
-__all__ = ["Gateway", "Gauge", "service", "sized", "tell"]
+__all__ = ["Gateway", "Gauge", "opened", "service", "sized", "tell"]
 
 T = TypeVar("T")
 
@@ -36,13 +37,32 @@ class Gauge:
         tasks: of its event loop.
         files: that are open, sockets among them.
         memory: resident bytes now.
-        peak: resident bytes at most so far.
+        peak: resident bytes at most since the process began.
+        cpu: seconds of processor time so far.
+        places: service -> requests that have a place, those that are forwarded now.
+        waiting: service -> requests that wait for a place.
+        connections: to instances: open, idle, in use.
+        served: requests and WebSockets that are served, this one included.
+        pid: of the process that said so; servers with workers have several.
     """
 
     tasks: int
     files: int
     memory: int
     peak: int
+    cpu: float
+    places: dict[str, int]
+    waiting: dict[str, int]
+    connections: list[int]
+    served: int
+    pid: int
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is forwarded, nobody waits, and no connection to an instance is in use."""
+        open_, idle, in_use = self.connections
+        nobody = not any(self.places.values()) and not any(self.waiting.values())
+        return nobody and open_ == idle and not in_use and self.served == 1
 
 
 class Gateway(Process):
@@ -51,13 +71,19 @@ class Gateway(Process):
     Args:
         folder: for its log.
         instances: service name and URL of each instance.
+        server: as in `tests.gateway.servers.SERVERS`.
+        env: more options, `HYDRA_*`.
     """
 
-    def __init__(self, folder: Path, *instances: tuple[str, str]) -> None:
+    def __init__(self, folder: Path, *instances: tuple[str, str], server: str = "uvicorn-auto", **env: str) -> None:
         self.serves = free_port()
         told = " ".join(f"{service}={url}" for service, url in instances)
-        command = uvicorn("tests.e2e.endurance_gateway:app", self.serves)
-        env = {"INSTANCES": told, "PORT": str(self.serves)}
+        app = "tests.e2e.endurance_gateway:app"
+        if server.startswith("uvicorn"):
+            command = uvicorn(app, self.serves, "--http", server.partition("-")[2])
+        else:
+            command = server_command(server, app, self.serves)
+        env = {"INSTANCES": told, "PORT": str(self.serves), **env}
         super().__init__(command, folder / f"gateway-{self.serves}.log", port=self.serves, env=env)
 
     @property
@@ -71,9 +97,9 @@ class Gateway(Process):
             wait_until(lambda path=f"/{name}/page": get(self.serves, path).status == 200, lambda: self.output)
 
     def calm(self, before: Gauge, *, files: int = 2) -> None:
-        """Return when it holds what it held before: no task more, and at most a few kept connections."""
+        """Return when it holds what it held before: no place, no task more, and at most a few kept connections."""
         wait_until(
-            lambda: (now := self.gauge).tasks <= before.tasks and now.files <= before.files + files,
+            lambda: (now := self.gauge).is_idle and now.tasks <= before.tasks and now.files <= before.files + files,
             lambda: f"{before} before, and now {self.gauge}\n{self.output}",
         )
 
@@ -81,8 +107,15 @@ class Gateway(Process):
 def service(folder: Path, *options: str) -> tuple[Process, str]:
     """A service that knows nothing of us, and its URL."""
     port = free_port()
-    command = uvicorn("tests.e2e.endurance_service:app", port, *options)
-    return Process(command, folder / f"service-{port}.log", port=port), f"http://127.0.0.1:{port}"
+    command = uvicorn("tests.e2e.service_app:app", port, *options)
+    behind = Process(command, folder / f"service-{port}.log", port=port, env={"PORT": str(port)})
+    return behind, f"http://127.0.0.1:{port}"
+
+
+def opened(port: int | None) -> Open:
+    """What goes on in a process of `service_app` behind this port."""
+    assert port is not None
+    return Open(**json.loads(get(port, "/orders/open").body))
 
 
 def uvicorn(app: str, port: int, *options: str) -> list[str]:

@@ -25,6 +25,7 @@ __all__ = [
     "bare_app",
     "call",
     "get",
+    "knows",
     "node",
     "request",
     "responses",
@@ -55,10 +56,26 @@ async def node(
         options.setdefault("routes", ["/own"])  # not a catch-all: what nobody has is for nobody
         hydra = Hydra(gateway=True, key=KEY, secret=SECRET, **options)
     async with serving(server, HydraMiddleware(app, hydra=hydra)) as port:
+        _nodes[port] = hydra
         try:
             yield port
         finally:
             await hydra.stop()
+            del _nodes[port]
+
+
+_nodes: dict[int, Hydra] = {}
+"""The nodes that are served in this process, by port."""
+
+
+def knows(port: int, instance: ServiceInstance) -> bool:
+    """Whether the node behind a port has an instance in its directory."""
+    running = _nodes[port].running
+    if running is None or running.directory is None:
+        return False
+    wanted = (instance.service, instance.version, instance.address.netloc)
+    known = running.directory.state.snapshot.instances
+    return wanted in {(one.service, one.version, one.address.netloc) for one in known}
 
 
 # -- the client -------------------------------------------------------------------------------------------------------
@@ -131,10 +148,10 @@ async def get(port: int, path: str, *fields: str, method: str = "GET", seconds: 
     return found[0]
 
 
-async def answers(port: int, path: str, *, seconds: float = 5.0) -> None:
-    """Wait until a page is there: the directory follows the store within moments."""
+async def answers(port: int, path: str, *, status: int = 200, seconds: float = 5.0) -> None:
+    """Wait until a page is there, or answered otherwise: the directory follows the store within moments."""
     async with asyncio.timeout(seconds):
-        while (await get(port, path)).status != 200:  # noqa: ASYNC110 - what is waited for is in another place
+        while (await get(port, path)).status != status:  # noqa: ASYNC110 - what is waited for is in another place
             await asyncio.sleep(0.02)
 
 
@@ -304,6 +321,14 @@ class Member:
 
     async def register(self) -> Message:
         return await self.call("POST", "registration", registration_json(self.instance, self.lease))
+
+    async def join(self, *, seconds: float = 5.0) -> None:
+        """Register, and return when the gateway has it in its directory, which follows within moments."""
+        answer = await self.register()
+        assert answer.status == 200, answer
+        async with asyncio.timeout(seconds):
+            while not knows(self._gateway, self.instance):  # noqa: ASYNC110 - the directory's own time
+                await asyncio.sleep(0.005)
 
     async def beat(self) -> Message:
         return await self.call("POST", "alive", self.instance.service.encode())

@@ -1,12 +1,15 @@
 """Real servers in processes of their own, on loopback, for tests that need a whole site."""
 
+import atexit
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +18,10 @@ from typing import Self
 __all__ = ["SERVERS", "Process", "all_of", "free_port", "is_free", "server_command", "wait_until"]
 
 ROOT = Path(__file__).parents[2]
+BYTECODE = tempfile.mkdtemp(prefix="hydra-asgi-bytecode-")
+"""What the first process has compiled, for the others: without it half of a process's start is compiling again."""
+atexit.register(shutil.rmtree, BYTECODE, ignore_errors=True)
+
 SERVERS = ("uvicorn", "granian", "hypercorn")
 
 
@@ -72,7 +79,8 @@ class Process:
         self.log = log
         self.errors = errors or log
         self.port = port
-        self._env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})}
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": BYTECODE}
+        self._env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **compiled, **(env or {})}
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,7 +102,11 @@ class Process:
                 self.command, cwd=ROOT, env=self._env, stdout=output, stderr=errors, start_new_session=True
             )
         if self.port is not None:
-            wait_until(self.is_listening, lambda: f"{self.command} listens on {self.port}\n{self.output}")
+            try:
+                wait_until(self.is_listening, lambda: f"{self.command} listens on {self.port}\n{self.output}", 30)
+            except BaseException:
+                self.kill()  # whoever could not enter the context does not leave it either
+                raise
         return self
 
     def is_listening(self) -> bool:

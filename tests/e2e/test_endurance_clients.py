@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.e2e.client import get
-from tests.e2e.endurance import Gateway, service, sized, tell
-from tests.e2e.processes import Process, all_of, wait_until
+from tests.e2e.endurance import Gateway, opened, service, sized, tell
+from tests.e2e.processes import all_of, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -39,24 +39,17 @@ def test_clients_that_leave(tmp_path: Path) -> None:
                     client.sendall(b"GET /files/stream HTTP/1.1\r\nHost: site.test\r\n\r\n")
                     assert client.recv(12) == b"HTTP/1.1 200"
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, GONE)
-                wait_until(lambda: opened(behind) == AT_A_TIME, "all streams are open")
+                wait_until(lambda: opened(behind.port).streams == AT_A_TIME, "all streams are open")
+                during = gateway.gauge
+                assert during.places["files"] == AT_A_TIME
+                assert during.connections[2] == AT_A_TIME
             left = time.monotonic()
-            wait_until(lambda: opened(behind) == 0, lambda: f"the service knows\n{gateway.output}")
-            slowest = max(slowest, ended_at(behind) - left)
+            wait_until(lambda: opened(behind.port).streams == 0, lambda: f"the service knows\n{gateway.output}")
+            slowest = max(slowest, opened(behind.port).ended - left)
         tell(f"{rounds * AT_A_TIME} clients; the last of {AT_A_TIME} was known at most {slowest:.3f} s after it left")
         assert slowest <= sized(2.0, 0.5)  # the bar is for a machine that has nothing else to do
         gateway.calm(before)
         assert get(gateway.serves, "/files/page").status == 200
-
-
-def opened(behind: Process) -> int:
-    assert behind.port is not None
-    return int(get(behind.port, "/files/open").body.split()[0])
-
-
-def ended_at(behind: Process) -> float:
-    assert behind.port is not None
-    return float(get(behind.port, "/files/open").body.split()[1])
 
 
 def test_clients_that_leave_while_they_upload(tmp_path: Path) -> None:

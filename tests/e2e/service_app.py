@@ -1,23 +1,46 @@
-"""A service without our middleware, for long and heavy work; uvicorn serves it.
+"""A service without our middleware, for tests that start processes; any ASGI server may serve it.
 
+PORT       where this process is served, which it answers with
+
+GET /{any}                 the port
+POST /{any}                the body that came
 GET /{any}/page            a small page
-GET /{any}/nap             the same after the seconds that `PUT /{any}/nap` was told last
+GET /{any}/nap?{seconds}   the same after so many seconds
 GET /{any}/big?{bytes}     so many bytes, in pieces of 64 KiB
 POST /{any}/sink           how many bytes came
-GET /{any}/stream          pieces of 1 KiB until the client goes
-GET /{any}/open            how many streams are open, and the seconds on the monotonic clock when the last one ended
+GET /{any}/stream?{pause}  1 KiB every so many seconds (0.2) until the client goes
+GET /{any}/open            an `Open` as JSON
 WEBSOCKET /{any}/ws        echo
 """
 
 import asyncio
+import json
+import os
 import time
+from dataclasses import asdict, dataclass
 from typing import Any
+
+__all__ = ["Open", "app"]
 
 PIECE = bytes(65536)
 
-streams: set[asyncio.Task[None]] = set()
-ended = [0.0]
-nap = [0.0]
+
+@dataclass
+class Open:
+    """What goes on in the process.
+
+    Attributes:
+        streams: are open.
+        ended: when the last stream ended, on the monotonic clock.
+        naps: have begun so far.
+    """
+
+    streams: int = 0
+    ended: float = 0.0
+    naps: int = 0
+
+
+now = Open()
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -27,26 +50,27 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         return
     if scope["type"] != "http":
         return
-    what = scope["path"].rpartition("/")[2]
+    what, said = scope["path"].strip("/").partition("/")[2], scope["query_string"]
     if what == "big":
-        await big(send, int(scope["query_string"]))
+        await big(send, int(said))
     elif what == "stream":
-        await stream(receive, send)
+        await stream(receive, send, float(said or b"0.2"))
     else:
-        await answer(send, await words(scope["method"], what, receive))
+        await answer(send, await words(what, said, receive))
 
 
-async def words(method: str, what: str, receive: Any) -> bytes:
+async def words(what: str, said: bytes, receive: Any) -> bytes:
     """What a small answer says."""
     if what == "sink":
         return b"%d" % await sink(receive)
     if what == "open":
-        return f"{len(streams)} {ended[0]}".encode()
-    if what == "nap" and method == "PUT":
-        nap[0] = float((await receive())["body"])
-    elif what == "nap":
-        await asyncio.sleep(nap[0])
-    return b"page " * 200
+        return json.dumps(asdict(now)).encode()
+    if what == "nap":
+        now.naps += 1
+        await asyncio.sleep(float(said))
+    if what:
+        return b"page " * 200
+    return await whole(receive) or os.environ.get("PORT", "").encode()
 
 
 async def answer(send: Any, body: bytes) -> None:
@@ -63,6 +87,15 @@ async def big(send: Any, size: int) -> None:
         size -= len(PIECE)
 
 
+async def whole(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return body
+
+
 async def sink(receive: Any) -> int:
     count, more = 0, True
     while more:
@@ -72,15 +105,15 @@ async def sink(receive: Any) -> int:
     return count
 
 
-async def stream(receive: Any, send: Any) -> None:
+async def stream(receive: Any, send: Any, pause: float) -> None:
     client = asyncio.create_task(gone(receive))
-    streams.add(client)
+    now.streams += 1
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     while not client.done():
-        await send({"type": "http.response.body", "body": PIECE[:1024], "more_body": True})
-        await asyncio.wait([client], timeout=0.2)
-    streams.discard(client)
-    ended[0] = time.monotonic()
+        await send({"type": "http.response.body", "body": b"tick\n".ljust(1024), "more_body": True})
+        await asyncio.wait([client], timeout=pause)
+    now.streams -= 1
+    now.ended = time.monotonic()
 
 
 async def gone(receive: Any) -> None:
