@@ -9,7 +9,9 @@ import pytest
 from tests.faults.fault_table import Row, with_table
 
 ROWS = (
-    *(f"R{number}" for number in range(1, 15)),
+    *(f"R{number}" for number in range(1, 10)),
+    "R9 cluster",
+    *(f"R{number}" for number in range(10, 15)),
     *("C1", "C2", "D1", "D2 hub", "D2 mesh", "D3", "L1", "L2", "L3", "change, polled", "change, published"),
 )
 """Every row, in the order of the table."""

@@ -1,11 +1,13 @@
 """Many instances without processes of their own: each registers and beats as our service side does.
 
-They run in one process beside the test, `python -m tests.faults.crowd`, so that they do not hold up its load.
+They run in one process beside the test, `python -m tests.faults.crowd`, so that they do not hold up its load. It
+stands for other machines, whose processors are not those of the gateways, so it may be given a lower priority.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -57,6 +59,7 @@ class Crowd:
         service: what their services' names begin with.
         services: over how many services they are spread.
         host: where they are served.
+        nice: by how much the process gives way to others.
     """
 
     def __init__(
@@ -69,10 +72,11 @@ class Crowd:
         service: str = "crowd",
         services: int = 1,
         host: str = "127.0.0.1",
+        nice: int = 0,
     ) -> None:
         self._log = folder / f"crowd-{service}-{id(self)}.log"
         told = {"service": service, "services": services, "host": host}
-        words = json.dumps([[gateway.url for gateway in gateways], port, count, told])
+        words = json.dumps([[gateway.url for gateway in gateways], port, count, nice, told])
         self._command = dies_with_us([sys.executable, "-m", "tests.faults.crowd", words])
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -151,6 +155,7 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    urls, port, count, told = json.loads(sys.argv[1])
+    urls, port, count, nice, told = json.loads(sys.argv[1])
+    os.nice(nice)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(run(urls, instances_at(port, count, **told)))

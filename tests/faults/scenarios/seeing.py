@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Sequence
+from statistics import median
 
 from tests.e2e.processes import wait_until
 from tests.faults.fleet import Fleet
@@ -35,12 +36,12 @@ def milliseconds(seconds: float) -> str:
 def p99_change(usual: Sequence[Window], meanwhile: Sequence[Window]) -> tuple[float, float]:
     """By how many seconds a fault changes the p99 of GETs, and what it was without.
 
-    Rounds with and without the fault take turns, and the middle one of each counts: one round in which the machine was
-    busy with something else says nothing.
+    Rounds with and without the fault take turns. Each with it is compared with the one right before it, and the middle
+    one of these differences counts: neither a machine that gets slower all the while says anything, nor single rounds
+    in which it was busy with something else.
     """
-    before, after = (sorted(window.p99 for window in windows) for windows in (usual, meanwhile))
-    middle = (len(before) - 1) // 2
-    return after[middle] - before[middle], before[middle]
+    changes = [after.p99 - before.p99 for before, after in zip(usual, meanwhile, strict=True)]
+    return median(changes), median(window.p99 for window in usual)
 
 
 def all_say(fleet: Fleet, status: str) -> bool:

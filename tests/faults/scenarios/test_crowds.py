@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -22,6 +23,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.faults]
 
 CROWD = 1_000
 
+ELSEWHERE = "elsewhere"
+"""The process to which gateways connect back when an instance of the crowd registers: not the one that users need."""
+
 
 def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scenario) -> None:
     """All of them are served soon, and users who are there do not notice."""
@@ -31,14 +35,14 @@ def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scen
         RedisServer(tmp_path) as redis,
         Fleet(tmp_path, redis.url) as fleet,
     ):
-        fleet.hub(services=["orders"])
+        fleet.hub(services=["orders", ELSEWHERE])
         with Load(fleet.gateways, gets=50, posts=5, streams=4, sockets=4) as load:
             with load.window() as usual:
                 load.run(3)
             marks = fleet.marks
-            with load.window() as during, crowd(tmp_path, fleet) as joining:
+            with load.window() as during, crowd(tmp_path, fleet, nice=5) as joining:
                 took = seconds_until(lambda: joining.registered == CROWD, 60)
-                converged = seconds_until(lambda: all(one.known[-1].active == CROWD + 1 for one in fleet.gateways))
+                converged = seconds_until(lambda: all(one.known[-1].active == CROWD + 2 for one in fleet.gateways))
                 errors = joining.errors
             rebuilds = max(most_rebuilds(gateway, mark) for gateway, mark in zip(fleet.gateways, marks, strict=True))
         seen += [
@@ -57,9 +61,19 @@ def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scen
         assert during.p99 <= 1.0 * RECOVERY
 
 
-def crowd(folder: Path, fleet: Fleet) -> Crowd:
-    """A thousand instances of fifty services."""
-    return Crowd(folder, fleet.gateways, fleet.members[-1].serves, CROWD, services=50)
+def crowd(folder: Path, fleet: Fleet, *, nice: int = 0) -> Crowd:
+    """A thousand instances of fifty services.
+
+    Args:
+        folder: for what they say.
+        fleet: whose gateways they register with.
+        nice: by how much they give way to the site, with the process that is connected back to: they stand for other
+            machines, which would not take the gateways' processors.
+    """
+    elsewhere = fleet.members[-1]
+    assert elsewhere.name == ELSEWHERE
+    os.setpriority(os.PRIO_PROCESS, elsewhere.pid, nice)
+    return Crowd(folder, fleet.gateways, elsewhere.serves, CROWD, services=50, nice=nice)
 
 
 def most_rebuilds(gateway: Member, mark: int) -> int:
@@ -75,10 +89,10 @@ def test_l2_a_thousand_instances_beat(tmp_path: Path, scenario: Scenario) -> Non
         RedisServer(tmp_path) as redis,
         Fleet(tmp_path, redis.url) as fleet,
     ):
-        fleet.hub(gateways=1, services=["orders"])
+        fleet.hub(gateways=1, services=["orders", ELSEWHERE])
         (gateway,) = fleet.gateways
         with crowd(tmp_path, fleet) as beating:
-            seconds_until(lambda: beating.registered == CROWD and gateway.known[-1].active == CROWD + 1, 60)
+            seconds_until(lambda: beating.registered == CROWD and gateway.known[-1].active == CROWD + 2, 60)
             seconds_until(lambda: gateway.known[-1].at < time.monotonic() - 3)  # registering is over
             before = (gateway.cpu_seconds, redis.cpu_seconds, gateway.known[-1].revision, time.monotonic())
             time.sleep(9)
@@ -98,7 +112,7 @@ def test_l2_a_thousand_instances_beat(tmp_path: Path, scenario: Scenario) -> Non
 
 def test_l3_ten_thousand_routes_are_rebuilt(tmp_path: Path, scenario: Scenario) -> None:
     """A large table is built beside the loop, which goes on serving."""
-    bar = "the loop is never blocked for more than 20 ms (the middle one of nine rebuilds)"
+    bar = "the loop is never blocked for more than 20 ms by nine rebuilds"
     with (
         scenario("L3", "one of 1,000 instances with 10 routes each changes, nine times", bar) as seen,
         RedisServer(tmp_path) as redis,
@@ -108,7 +122,8 @@ def test_l3_ten_thousand_routes_are_rebuilt(tmp_path: Path, scenario: Scenario) 
             f"blocked for {milliseconds(gaps[len(gaps) // 2])}, {milliseconds(gaps[-1])} at most",
             f"a change is read and built in {milliseconds(builds[len(builds) // 2])}",
         ]
-        assert gaps[len(gaps) // 2] <= 0.020 * RECOVERY
+        seen.expect(gaps[-1] <= 0.020, "20 ms")
+        assert gaps[len(gaps) // 2] <= 0.020 * RECOVERY  # at most: only what else the machine does could tell
 
 
 async def rebuilds(url: str) -> tuple[list[float], list[float]]:

@@ -10,6 +10,7 @@ from tests.faults.crowd import Crowd
 from tests.faults.fleet import Fleet
 from tests.faults.load import Load
 from tests.faults.redis_server import RedisServer
+from tests.faults.scenarios.hubs import hub_on_redis
 from tests.faults.scenarios.seeing import RECOVERY, all_say, failures, fewest_known, seconds_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
@@ -21,10 +22,8 @@ def test_r1_redis_is_killed(tmp_path: Path, scenario: Scenario) -> None:
         scenario(
             "R1", "Redis gets SIGKILL and stays away for 12 s", "0 failed; health `degraded`, and still ready"
         ) as seen,
-        RedisServer(tmp_path) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path) as (redis, fleet),
     ):
-        fleet.hub()
         with Load(fleet.gateways) as load:
             load.run(1)
             redis.kill()
@@ -42,10 +41,8 @@ def test_r2_redis_comes_back_with_its_data(tmp_path: Path, scenario: Scenario) -
     bar = "0 failed; a new registration is served at both gateways <= 2 s after Redis answers"
     with (
         scenario("R2", "Redis is killed, and after 4 s started again with its append-only file", bar) as seen,
-        RedisServer(tmp_path, keeps=True) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path, keeps=True) as (redis, fleet),
     ):
-        fleet.hub()
         with Load(fleet.gateways) as load:
             load.run(1)
             redis.kill()

@@ -1,17 +1,13 @@
-"""Redis answers, but not what it should: it refuses writes, forgets, fails over, or holds rubbish."""
+"""Redis answers, but not what it should: it refuses writes, forgets, or holds rubbish."""
 
 import contextlib
 import itertools
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hydra_asgi.core.instance import Address, ServiceInstance
-from hydra_asgi.errors import StoreError
-from hydra_asgi.ports import LeaseState
 from tests.faults.conftest import Scenario
 from tests.faults.control_calls import Caller
 from tests.faults.crowd import Crowd, instances_at
@@ -19,90 +15,11 @@ from tests.faults.fleet import Fleet
 from tests.faults.load import Load
 from tests.faults.redis_client import RedisError, ask
 from tests.faults.redis_server import RedisServer
+from tests.faults.scenarios.hubs import hub_on_redis
 from tests.faults.scenarios.seeing import RECOVERY, all_say, failures, fewest_known, seconds_until
-from tests.faults.sentinels import Sentinels
 from tests.faults.store_desk import StoreDesk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.faults]
-
-
-class Beats:
-    """Beats straight into a store, ten a second, and when each went well."""
-
-    def __init__(self, desk: StoreDesk) -> None:
-        self.good: list[float] = []
-        self._desk = desk
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def longest_silence(self, since: float) -> float:
-        """Seconds between two good beats."""
-        moments = [since, *(moment for moment in self.good if moment > since)]
-        return max(later - earlier for earlier, later in itertools.pairwise(moments))
-
-    def _run(self) -> None:
-        address = Address("http", "127.0.0.1", 9)
-        instance, lease = ServiceInstance("heart", address), LeaseState("lease-of-the-heart", "heart", signed=True)
-        is_known = False
-        while not self._is_over.wait(0.1):
-            with contextlib.suppress(StoreError):
-                if is_known:
-                    is_known = self._desk.do(lambda store: store.renew(lease.id, "heart"))
-                else:
-                    self._desk.do(lambda store: store.register(instance, lease))
-                    is_known = True
-                if is_known:
-                    self.good.append(time.monotonic())
-
-    def __enter__(self) -> "Beats":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._is_over.set()
-        self._thread.join(20)
-
-
-def test_r9_sentinels_make_another_server_the_master(tmp_path: Path, scenario: Scenario) -> None:
-    """Nodes find the new master by themselves, and nothing is forgotten on the way."""
-    bar = "0 failed; beats go on <= 5 s after each; nothing is forgotten meanwhile"
-    with (
-        scenario("R9", "SENTINEL FAILOVER, then SIGKILL to the new master", bar) as seen,
-        Sentinels(tmp_path) as sentinels,
-        Fleet(tmp_path, sentinels.url) as fleet,
-        StoreDesk(sentinels.url) as desk,
-        Beats(desk) as beats,
-    ):
-        seconds_until(lambda: beats.good)
-        fleet.hub()
-        seconds_until(lambda: all(gateway.known[-1].active == 3 for gateway in fleet.gateways))
-        before = fleet.marks
-        with Load(fleet.gateways) as load:
-            load.run(1)
-            asked, first = time.monotonic(), sentinels.master
-            sentinels.fail_over()
-            # Until then the old master takes writes that will be lost.
-            seconds_until(lambda: first.info("replication")["role"] == "slave")
-            load.run(2)
-            seconds_until(lambda: beats.good[-1] > time.monotonic() - 0.2)
-            gentle = beats.longest_silence(asked)
-            killed = time.monotonic()
-            master = sentinels.master
-            master.kill()
-            sentinels.wait_for_another(master)
-            seconds_until(lambda: beats.good[-1] > time.monotonic() - 0.2)
-            load.run(2)
-            rude = beats.longest_silence(killed)
-            seconds_until(lambda: all_say(fleet, "ok"))
-        fewest = fewest_known(fleet, before)
-        seen += [
-            failures(load),
-            f"beats go on after {gentle:.1f} s when asked for, after {rude:.1f} s when killed",
-            f"never fewer than {fewest} of 3 listed",
-        ]
-        assert load.failed == [], fleet.told
-        assert fewest >= 3, fleet.told
-        assert max(gentle, rude) <= 5.0 * RECOVERY
 
 
 def test_r10_redis_is_a_read_only_replica(tmp_path: Path, scenario: Scenario) -> None:
@@ -110,10 +27,8 @@ def test_r10_redis_is_a_read_only_replica(tmp_path: Path, scenario: Scenario) ->
     bar = "0 failed; nobody is forgotten; health says why"
     with (
         scenario("R10", "REPLICAOF a server that is not there, for 12 s", bar) as seen,
-        RedisServer(tmp_path) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path) as (redis, fleet),
     ):
-        fleet.hub()
         before = fleet.marks
         with Load(fleet.gateways) as load:
             load.run(1)
@@ -141,10 +56,8 @@ def test_r11_redis_is_full(tmp_path: Path, scenario: Scenario) -> None:
     bar = "0 failed; nobody becomes inactive although no beat is taken; a newcomer is refused, and the log says why"
     with (
         scenario("R11", "CONFIG SET maxmemory 1 with noeviction, for 12 s", bar) as seen,
-        RedisServer(tmp_path) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path) as (redis, fleet),
     ):
-        fleet.hub()
         before = fleet.marks
         newcomer = Caller(instances_at(fleet.members[-1].serves, 1, service="late")[0], "lease-of-a-newcomer")
         with Load(fleet.gateways) as load:
@@ -179,10 +92,8 @@ def test_r12_redis_evicts(tmp_path: Path, scenario: Scenario) -> None:
         scenario(
             "R12", "maxmemory-policy allkeys-lru; then the keys of the namespace are dropped, a third at a time", bar
         ) as seen,
-        RedisServer(tmp_path, options={"maxmemory-policy": "allkeys-lru", "maxmemory": "100mb"}) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path, options={"maxmemory-policy": "allkeys-lru", "maxmemory": "100mb"}) as (redis, fleet),
     ):
-        fleet.hub()
         warned = [gateway for gateway in fleet.gateways if "allkeys-lru" in gateway.output]
         before = fleet.marks
         slowest = 0.0
@@ -234,10 +145,8 @@ def test_r13_redis_holds_rubbish(tmp_path: Path, scenario: Scenario) -> None:
     bar = "0 failed; everything else is served; the log names what was left out"
     with (
         scenario("R13", done, bar) as seen,
-        RedisServer(tmp_path) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path) as (redis, fleet),
     ):
-        fleet.hub()
         many = len(RUBBISH)
         with Load(fleet.gateways) as load:
             with Crowd(
@@ -294,10 +203,8 @@ def test_r14_scripts_are_flushed_and_the_server_is_busy(tmp_path: Path, scenario
         scenario(
             "R14", "SCRIPT FLUSH; then a script of somebody else that runs for 4 s, until SCRIPT KILL", bar
         ) as seen,
-        RedisServer(tmp_path, options={"busy-reply-threshold": "200"}) as redis,
-        Fleet(tmp_path, redis.url) as fleet,
+        hub_on_redis(tmp_path, options={"busy-reply-threshold": "200"}) as (redis, fleet),
     ):
-        fleet.hub()
         before = fleet.marks
         with Load(fleet.gateways) as load:
             load.run(1)
