@@ -1,6 +1,7 @@
 """Options from arguments and the environment."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -88,13 +89,18 @@ def test_address(text: object, address: Address) -> None:
         ("address", "http://x\r\ny:1/", "http"),
         ("address", 0, "port"),
         ("key", "a/b", "path"),
+        ("key", 7, "is of the type int: expected text"),
+        ("last_known_good", 7, "is of the type int: expected text"),
+        ("routes", [7], "is '7': expected text for each item"),
+        ("forward", {"or ders": ["X-A"]}, "'or ders' is not a service name"),
+        ("forward", {"orders": 7}, "of orders is '7': expected a list"),
         ("secret", "short", "16"),
         ("store", "mysql://x", "memory://"),
         ("forward_cookies", 7, "cookie names"),
         ("forward_cookies", {"orders": ["bad name"]}, "cookie names"),
-        ("max_concurrent", 0, "from 1 to 1000000"),
-        ("max_concurrent_total", 10**7, "from 1 to 1000000"),
-        ("max_queue", -1, "integer"),
+        ("max_concurrent", 0, "from 1 to 1,000,000"),
+        ("max_concurrent_total", 10**7, "from 1 to 1,000,000"),
+        ("max_queue", -1, "an integer from 0 to 1,000,000"),
         ("service_secrets", "orders", "a mapping from service"),
         ("service_secrets", ["orders"], "a mapping from service"),
         ("service_secrets", {"orders": []}, "a mapping from service"),
@@ -153,6 +159,15 @@ def test_secrets_of_services(given: object, expected: object) -> None:
     options = read_options({"service_secrets": given}, {})
     assert options.service_secrets == expected
     assert "the secret" not in repr(options)
+
+
+@pytest.mark.parametrize("secret", [["hunter2" * 3], 12345678901234567890])
+def test_a_secret_that_is_no_text_is_not_shown(secret: object) -> None:
+    """A list or a number would be shortened or padded to something that nobody has written down."""
+    with pytest.raises(ConfigurationError, match="secret= is of the type") as raised:
+        read_options({"secret": secret}, {})
+    assert "hunter2" not in str(raised.value)
+    assert "1234" not in str(raised.value)
 
 
 @pytest.mark.parametrize("given", ["orders: the secret of orders", {"orders": ["hunter2"]}, {"o o": "hunter2" * 3}])
@@ -270,6 +285,11 @@ def test_forward_rules() -> None:
     assert read_options({"forward": {"orders": ["cookie:sid"]}}, {}).forward == {"orders": ("cookie:sid",)}
     text = "orders=X-Tenant|cookie:sid, X-Beta"
     assert read_options({"forward": text}, {}).forward == {"orders": ("X-Tenant", "cookie:sid"), "*": ("X-Beta",)}
+
+
+def test_paths_are_text_or_paths() -> None:
+    """A file may be named by a path object."""
+    assert read_options({"last_known_good": Path("/srv/site.json")}, {}).last_known_good == "/srv/site.json"
 
 
 def test_unsigned_takes_networks_and_services() -> None:

@@ -69,6 +69,7 @@ def test_exclusions_wrong() -> None:
         ("/metrics", "metrics"),
         ("/metrics/{path:path}", "metrics"),
         ("/h/live", "reserved: /h/ belongs to the control plane"),
+        ("/h", "reserved: /h/ belongs to the control plane"),
         ("/healthy", ""),
         ("/api/health", ""),
         ("/favicon.ico", ""),
@@ -115,6 +116,14 @@ def test_declared_never_beats_exclude() -> None:
     exclude = Exclusions(["/x", "/y"])
     routes = with_declared([found("/x", hidden="excluded")], [Route("/x"), Route("/y")], "", exclude)
     assert [route.hidden for route in routes] == ["excluded", "excluded"]
+
+
+def test_declared_never_beats_the_control_plane() -> None:
+    """A gateway refuses a service that announces such a path, so naming one publishes nothing; a prefix helps."""
+    given = [found("/h/x", hidden="include_in_schema=False")]
+    routes = with_declared(given, [Route("/h/x"), Route("/h")], "", NOTHING)
+    assert [route.hidden.partition(":")[0] for route in routes] == ["reserved", "reserved"]
+    assert [route.hidden for route in with_declared([], [Route("/h")], "/p", NOTHING)] == [""]
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,15 @@ async def test_only_gateways_take_registrations(options: dict[str, Any], status:
     assert answer.status == 401
 
 
+def test_a_gateway_that_lets_nobody_in_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """A key alone is a half-done set-up, which shows only when the first service does not join."""
+    Rig(key="k")
+    assert "neither secret= (HYDRA_SECRET) nor accept_unsigned=: nobody can register" in caplog.text
+    caplog.clear()
+    Rig(key="k", secret="s" * 16)
+    assert not caplog.records
+
+
 async def test_a_service_serves_everything_itself() -> None:
     """A node that is only a service hands every request to the app, and the user's key to its fragments."""
     rig = Rig(service="shop", **JOINING)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hydra_asgi.node import background as background_module
 from hydra_asgi.node.background import SETTLE_SECONDS, Background
 from hydra_asgi.node.parts import Parts
 from hydra_asgi.testing import FakeUpstream
@@ -109,6 +110,32 @@ async def test_leaving_and_ending() -> None:
     await work.leave()
     await work.end()
     assert log == ["registrar runs", "registrar ends", "unregistered", "closed"]
+
+
+class DeafDirectory(Directory):
+    """Loses the first cancellation, as a library may."""
+
+    async def run(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self._log.append("deaf")
+        await asyncio.Event().wait()
+
+
+async def test_a_cancellation_that_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that does not hear its end is told again: a node that stops does not wait for ever."""
+    monkeypatch.setattr(background_module, "CANCEL_AGAIN_SECONDS", 0.01)
+    log: list[str] = []
+    directory = DeafDirectory(log)
+    directory.gate.set()
+    work = background(log, directory=directory)
+    await work.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await work.end()
+    assert "deaf" in log
+    assert log[-1] == "closed"
 
 
 async def test_ending_before_the_first_step() -> None:
@@ -215,6 +242,32 @@ async def test_leaving_in_time(
     await work._leave_in_time(is_patient)
     hurry, settling = ["closes relays"] * (not is_patient), [f"waits {SETTLE_SECONDS:g} s"] * waits
     assert log == [*hurry, "drains", *settling, "closes relays"]
+
+
+async def test_a_farewell_to_websockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are closed when the site knows that the node has left: once for those who say so together, and once more
+    for who says it later.
+    """
+    log: list[str] = []
+    may_go = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        log.append(f"waits {seconds:g} s")
+        await may_go.wait()
+
+    work = background(log)
+    work.parts = replace(work.parts, close_relays=lambda: log.append("closes relays"))
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", sleep)
+        work.dismiss_sockets()
+        work.dismiss_sockets()
+        may_go.set()
+        await work._tasks[background_module._FAREWELL]
+        assert log == [f"waits {SETTLE_SECONDS:g} s", "closes relays"]
+        work.dismiss_sockets()
+        await work._tasks[background_module._FAREWELL]
+    assert log.count("closes relays") == 2
+    await work.end()
 
 
 async def test_the_grace(caplog: pytest.LogCaptureFixture, eventually: Callable[..., Any]) -> None:

@@ -112,4 +112,4 @@ async def test_a_gateway_is_read() -> None:
     await rig.store.register(ServiceInstance("orders", Address("http", "h", 4), 2), LeaseState("4", "orders"))
     await rig.node.directory.refresh()
     rig.now += 2
-    assert read_node(rig.node, is_draining=False) == NodeReading("ok", 2, {("orders", 2): 1})
+    assert read_node(rig.node, is_draining=False) == NodeReading("ok", 2, {("orders", 2): 1}, unreadable=0)

@@ -40,6 +40,23 @@ def test_who_finds_its_secret_in_the_store(store: Any, options: dict[str, Any], 
     assert foundation(store, **options).lacks_secret is lacks
 
 
+@pytest.mark.parametrize(
+    ("store", "options", "refuses"),
+    [
+        (MemoryStore(), {"key": "k"}, True),
+        (MemoryStore(), {}, False),
+        (MemoryStore(), {"key": "k", "secret": "s" * 16}, False),
+        (MemoryStore(), {"key": "k", "accept_unsigned": "10.0.0.0/8"}, False),
+        (MemoryStore(), {"key": "k", "service_secrets": {"orders": "s" * 16}}, False),
+        (MemoryStore(), {"service": "s", "gateways": "http://g:1", "address": 1, "key": "k"}, False),
+        (SHARED, {"key": "k"}, False),
+    ],
+)
+def test_a_key_that_lets_nobody_in(store: Any, options: dict[str, Any], refuses: bool) -> None:
+    """A gateway whose key says that services are expected, and that has nothing to know them by."""
+    assert foundation(store, **options).refuses_everybody is refuses
+
+
 def test_nodes_that_share_a_secret_understand_each_other() -> None:
     """With the same secret of the store they have the same key, and accept each other's signatures."""
     one, other = foundation(), foundation()

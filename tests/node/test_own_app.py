@@ -107,7 +107,7 @@ def test_the_instance() -> None:
     assert instance.address == Address("http", "10.0.0.7", 8002)
     assert templates(app) == ["/", "/home"]
     assert [declaration.ref for declaration in instance.fragments or ()] == ["checkout"]
-    assert instance.menu_items == (MenuItem("main", "/", "Home"),)
+    assert instance.menu_items == (MenuItem("main", "/home", "Home"),)
     assert instance.active_since > 1_700_000_000_000
 
 
@@ -138,12 +138,12 @@ def test_where_a_function_answers_get() -> None:
 
 
 def test_menu_items_lead_to_published_routes() -> None:
-    """An entry for a function whose route is not published has no path."""
+    """An entry leads to where its function answers GET; one whose route is not published has no path."""
     declarations = Declarations()
     declarations.menu("main")(home)
-    assert given(declarations, fastapi_app(), prefix="/p").instance.menu_items == (MenuItem("main", "/p/"),)
+    assert given(declarations, fastapi_app(), prefix="/p").instance.menu_items == (MenuItem("main", "/p/home"),)
     with pytest.raises(ConfigurationError, match="menu 'main'"):
-        _ = given(declarations, fastapi_app(), exclude=["/", "/home"]).instance
+        _ = given(declarations, fastapi_app(), exclude=["/home"]).instance
 
 
 def test_problems_are_logged(caplog: pytest.LogCaptureFixture) -> None:

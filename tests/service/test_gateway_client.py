@@ -143,6 +143,14 @@ def test_only_200_is_yes(status: int, is_ok: bool) -> None:
     assert Reply(status, b"").is_ok is is_ok
 
 
+def test_a_gateway_of_ours_says_why() -> None:
+    """Its sentence is told without the JSON around it; what is no such sentence is shown as it came."""
+    assert Reply(401, b'{"status":401,"reason":"the signature is old","time":5}').reason == "401 the signature is old"
+    assert Reply(400, b'{"reason":"a\\u001bb"}').reason == "400 a?b"
+    assert Reply(400, b'{"reason":5}').reason == '400 {"reason":5}'
+    assert Reply(400, b"[]").reason == "400 []"
+
+
 def test_reasons_are_printable() -> None:
     """A refusal is shown in one line, in part."""
     reply = Reply(403, json.dumps({"reason": "because"}).encode() + b"\r\n\x1b" + b"x" * 1000)

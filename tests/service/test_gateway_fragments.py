@@ -16,6 +16,7 @@ from hydra_asgi.ports import UpstreamRequest
 from hydra_asgi.service.gateway_fragments import GatewayFragments
 from hydra_asgi.testing.fake_upstream import FakeResponse, FakeUpstream
 from hydra_asgi.wire.answer_lines import answer_line
+from hydra_asgi.wire.asking_terms import AskingTerms
 from hydra_asgi.wire.fragments import parse_ask
 from tests.recorded_fragments import recorded
 
@@ -32,7 +33,7 @@ def lines(*answers: FragmentAnswer) -> FakeResponse:
 
 
 def source(upstream: FakeUpstream, *gateways: Address, **options: Any) -> GatewayFragments:
-    return GatewayFragments(lambda: gateways, upstream, key="k-public", **options)
+    return GatewayFragments(lambda: gateways, upstream, AskingTerms(key=lambda: "k-public", **options))
 
 
 def page(seconds: float = 30, **parts: Any) -> PageContext:

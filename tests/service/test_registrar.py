@@ -263,6 +263,7 @@ async def test_only_200_counts(status: int) -> None:
     async with world.running():
         assert world.status == "starting"
         assert str(status) in world.registrar.state.last_error
+        assert ("it has another key, or is no gateway" in world.registrar.state.last_error) == (status == 404)
 
 
 async def test_changes_are_announced() -> None:

@@ -85,6 +85,10 @@ url = "http://10.0.0.9:8080/"
         ("gateway = 1", "site.toml:1: gateway: is no table: write [gateway] with one option a line below it"),
         ("instances = 1", "site.toml:1: instances: is no list of tables: write [[instances]] with one key"),
         ("[instances]\nurl = 'x'", "site.toml:1: instances: is no list of tables"),
+        ("key = 'x'", "site.toml:1: key: stands in no table: write it below [gateway]"),
+        ('["gate\\nway"]', r"site.toml:1: 'gate\nway': there is no such table, is 'gateway' meant?"),
+        (f"a = {'[' * 5000}{']' * 5000}", "site.toml: is nested too deeply, or has a number with too many digits"),
+        (f"a = {'9' * 5000}", "site.toml: is nested too deeply, or has a number with too many digits"),
         ("[gateway]\nconfig = 'x'", "site.toml:2: config: there is no such option"),
     ],
 )
@@ -93,6 +97,29 @@ def test_what_is_no_site_file(text: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_site(text)
     assert told in str(caught.value)
+
+
+def test_the_same_address_in_two_ways() -> None:
+    """A default port, a slash at the end and capitals in a host name make no other instance."""
+    text = '[[instances]]\nservice = "a"\nurl = "http://box"\n[[instances]]\nservice = "a"\nurl = "http://BOX:80/"\n'
+    with pytest.raises(ConfigurationError, match=r"site\.toml:6: instances\[2\]\.url: is the one of instance 1"):
+        parse_site(text)
+
+
+def test_many_mistakes() -> None:
+    """What is wrong everywhere is told some times, and then counted."""
+    with pytest.raises(ConfigurationError) as caught:
+        parse_site("[[instances]]\n" * 1000)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == site_file.MAX_TOLD + 1
+    assert lines[-1] == "site.toml: and 1,950 more; mend these first"
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    """Editors of Windows begin a file with one."""
+    path = tmp_path / "site.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + WHOLE.encode())
+    assert load_site(str(path)).options["key"] == ("site", f"{path}:3: key:")
 
 
 def test_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

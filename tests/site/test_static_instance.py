@@ -53,10 +53,13 @@ def test_defaults() -> None:
         ("routes", "GET /x", "is 'GET /x': expected a list such as ['/old/{rest:path}', 'GET /x']"),
         ("routes", 3, "is '3': expected a list"),
         ("routes", ["x"], "has 'x': expected 'GET /path/{id}'"),
+        ("url", 5, "is of the type int: expected text; in a file, in quotes"),
+        ("url", "http://me:hunter2/@h:1", "is 'http://***@h:1': expected a URL"),
+        ("routes", ["GET /h/x"], "has '/h/x': /h/ belongs to the control plane, take another path"),
         ("routes", ["/{a:path}/b"], "so it has to be the last one"),
         ("version", "two", "is 'two': expected an integer, such as 2"),
         ("version", -1, "expected an integer from 0"),
-        ("weight", "heavy", "is 'heavy': expected a number from 0 to 1e+06"),
+        ("weight", "heavy", "is 'heavy': expected a number from 0 to 1,000,000"),
         ("weight", True, "is 'True': expected a number"),
         ("health", "ping", "is 'ping': expected a path such as '/ping'"),
         ("health", 5, "expected a path"),
@@ -67,7 +70,7 @@ def test_defaults() -> None:
         ("fragments", {"checkout": "frag"}, "has 'frag' for 'checkout': expected refs with their paths"),
         ("fragments", {"checkout": 3}, "has '3' for 'checkout'"),
         ("wieght", 3, "there is no such key, is 'weight' meant?"),
-        ("zzz", 3, "there is no such key; the keys are compose, fragments, health, routes"),
+        ("zzz", 3, "there is no such key; there are compose, fragments, health, routes"),
     ],
 )
 def test_mistakes(key: str, value: object, what: str) -> None:

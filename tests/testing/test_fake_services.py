@@ -158,10 +158,21 @@ def test_stopped_and_restarted() -> None:
     with fake_services(hydra, {"orders": orders}) as services:
         client = TestClient(shop)
         services.stop("orders")
+        services.stop("orders")
         assert client.get("/orders/7").status_code == 503
         assert "<p>a break</p>" in client.get("/").text
         services.restart("orders")
         assert "<form>" in client.get("/").text
+
+
+def test_a_service_that_is_not_there() -> None:
+    """A misspelt name is told, with those that there are."""
+    _, hydra = shop_app()
+    orders, _ = orders_app()
+    with fake_services(hydra, {"orders": orders}) as services:
+        for verb in (services.stop, services.restart):
+            with pytest.raises(ConfigurationError, match="no service 'odrers' on this stage; there are: orders"):
+                verb("odrers")
 
 
 def test_a_started_app_goes_on_stage_and_back() -> None:

@@ -235,7 +235,7 @@ def test_a_page() -> None:
         assert_type(services, FakeServices)
         services.stop("orders")
         services.restart("orders")
-    with hydra.fragments_from(source):
+    with hydra.node.fragments_from(source):
         pass
 
 

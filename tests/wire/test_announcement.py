@@ -1,10 +1,12 @@
 """The registration body that our own service side sends."""
 
 import json
+import tomllib
+from pathlib import Path
 
 from hydra_asgi.core.binding import Binding
 from hydra_asgi.core.instance import Address, FragmentDeclaration, MenuItem, Route, RouteKind, ServiceInstance
-from hydra_asgi.wire.announcement import java_instance, registration_json
+from hydra_asgi.wire.announcement import LIBRARY, java_instance, registration_json
 from hydra_asgi.wire.registration import parse_registration
 
 LEASE = "lease-of-24-characters-0"
@@ -68,3 +70,9 @@ def test_templates_java_cannot_read_are_left_out() -> None:
     """One invalid pattern would stop the route updates of every service there."""
     odd = ServiceInstance("a", Address("http", "h", 8000), routes=(Route("no slash"), Route("/ok")))
     assert java_instance(odd)["endpoints"] == ["/ok"]
+
+
+def test_the_version_of_the_library() -> None:
+    """What peers are told is the version that is released."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == LIBRARY
