@@ -12,7 +12,7 @@ from hydra_asgi.core.directory.lease_state import LeaseState
 from hydra_asgi.core.events import Event
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentQuestion, PageContext
 from hydra_asgi.core.instance import Address, Revision, ServiceInstance, Snapshot
-from hydra_asgi.core.service_settings import ServiceSettings
+from hydra_asgi.core.service_settings import Expected, ServiceSettings
 
 __all__ = [
     "Clock",
@@ -96,10 +96,19 @@ class Store(Protocol):
         """Set an instance's effective weight to 0, or take that back. False: no such instance."""
         ...
 
-    async def configure(self, service: str, settings: ServiceSettings | None) -> None:
+    async def configure(self, service: str, settings: ServiceSettings | None, *, expected: Expected = ...) -> bool:
         """Set the central settings of a service as a whole; None or an empty one takes them back.
 
         They stay when the service goes. A change moves the revision, a repetition does not.
+
+        Args:
+            service: whose they are.
+            settings: all of them.
+            expected: what the caller has read, None for nothing (what cannot be read counts as nothing); `...` for
+                "whatever is set".
+
+        Returns:
+            Whether they are set now. False: somebody else has changed them meanwhile, and they were left alone.
         """
         ...
 

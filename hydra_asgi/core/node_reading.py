@@ -15,9 +15,11 @@ class NodeReading:
         directory_age: seconds since the store last confirmed what is known; None on a node without a directory.
         instances: active instances by service and version.
         connections: open, idle and in use; None where the upstream does not count them.
+        unreadable: entries of the store that are left out, because this node cannot read them.
     """
 
     status: str
     directory_age: float | None = None
     instances: Mapping[tuple[str, int], int] = field(default_factory=dict)
     connections: tuple[int, int, int] | None = None
+    unreadable: int = 0

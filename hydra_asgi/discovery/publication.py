@@ -11,10 +11,12 @@ from hydra_asgi.discovery.found import FoundRoute
 from hydra_asgi.discovery.overlap import shape
 from hydra_asgi.errors import ConfigurationError, TemplateError
 
-__all__ = ["OWN_FILES", "Exclusions", "declared_route", "hide", "with_declared"]
+__all__ = ["OWN_FILES", "Exclusions", "declared_route", "hide", "is_reserved", "with_declared"]
 
 OWN_FILES = "static files of the app itself, published below /{service}/static/"
 """Under one site every app has a folder of that name, so none of them gets the short path."""
+
+RESERVED = "reserved: /h/ belongs to the control plane"
 
 _OPERATIONS = {
     **dict.fromkeys(("/health", "/healthz", "/livez", "/readyz", "/ready", "/live", "/ping"), "health"),
@@ -88,9 +90,18 @@ def _reason(found: FoundRoute, unpublished: Container[object]) -> str:
         return _OPERATIONS[plain]
     if plain == "/static" and found.endpoint is None and found.local != plain:
         return OWN_FILES
-    if shape(found.route.template).startswith("/h/"):
-        return "reserved: /h/ belongs to the control plane"
+    if is_reserved(found.route.template):
+        return RESERVED
     return "only a fragment" if found.endpoint is not None and _holds(unpublished, found.endpoint) else ""
+
+
+def is_reserved(template: str) -> bool:
+    """Whether a path on the site belongs to the control plane: gateways refuse a service that announces one."""
+    return template == "/h" or template.startswith("/h/")
+
+
+def _reserved(template: str) -> str:
+    return RESERVED if is_reserved(template) else ""
 
 
 def _holds(container: Container[object], endpoint: object) -> bool:
@@ -103,16 +114,19 @@ def _holds(container: Container[object], endpoint: object) -> bool:
 def with_declared(
     found: Sequence[FoundRoute], declared: Sequence[Route], prefix: str, exclude: Exclusions
 ) -> list[FoundRoute]:
-    """Add the routes the author named: one that was found is published after all, any other is new."""
+    """Add the routes the author named: one that was found is published after all, any other is new.
+
+    What is excluded, or reserved, is not published by being named.
+    """
     result = list(found)
     for route in declared:
         places = [place for place, other in enumerate(result) if _is_meant(route, other)]
         for place in places:
             if result[place].hidden != "excluded":
-                result[place] = replace(result[place], hidden="")
+                result[place] = replace(result[place], hidden=_reserved(result[place].route.template))
         if not places:
             public = replace(route, template=prefixed(prefix, route.template))
-            hidden = "excluded" if route.template in exclude else ""
+            hidden = "excluded" if route.template in exclude else _reserved(public.template)
             result.append(FoundRoute(public, None, "declared", hidden, route.template))
     return result
 

@@ -1,5 +1,6 @@
 """Puts the parts of a node together, according to its role."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,6 @@ from hydra_asgi.control.plane import ControlPlane, ReadyState
 from hydra_asgi.core.directory.lease_times import BEAT_SECONDS
 from hydra_asgi.core.directory.overview import Overview
 from hydra_asgi.gateway.compose import Composer, Fallback
-from hydra_asgi.gateway.fallback_log import log_warning
 from hydra_asgi.gateway.forwarded_pages import ForwardedPages
 from hydra_asgi.gateway.fragment_router import FragmentRouter
 from hydra_asgi.gateway.replaceable_fragments import ReplaceableFragments
@@ -35,6 +35,7 @@ from hydra_asgi.service.mounted_app import MountedApp
 
 __all__ = ["assemble"]
 
+_logger = logging.getLogger("hydra_asgi")
 
 SIGNING = "signing"
 """The name under which the store keeps what calls between nodes are signed with."""
@@ -83,6 +84,8 @@ def assemble(
     """
     observing = Observing() if observing is None else observing
     foundation = Foundation(options, own, declarations, store, upstream, prober or NetworkProber(), observing)
+    if foundation.refuses_everybody:
+        _logger.warning("key= is given, but neither secret= (HYDRA_SECRET) nor accept_unsigned=: nobody can register")
     # Without a key nothing can announce itself here, and without a shared store nowhere else.
     may_be_announced = bool(options.key) or options.is_shared
     first_load_seconds = BEAT_SECONDS if may_be_announced and not is_complete else 0.0
@@ -154,5 +157,5 @@ def _composer(foundation: Foundation, source: FragmentSource, service: str = "")
         source,
         budget=foundation.options.fragment_budget,
         on_fallback=fell_back if service else observing.fell_back,
-        on_warning=log_warning,
+        on_warning=observing.page_log.warn,
     )

@@ -21,6 +21,11 @@ SETTLE_SECONDS = 1.0
 START_PATIENCE_SECONDS = 1.0
 """How long a start waits for the store, and with it the first request where there is no lifespan."""
 
+CANCEL_AGAIN_SECONDS = 0.5
+"""What a task may take to end in good order."""
+
+_FAREWELL = "farewell to WebSockets"
+
 CLOSE_SECONDS = 1.0
 """How long a store may take to give back its connections."""
 
@@ -133,6 +138,19 @@ class Background:
         await self._cancel([name for name in self._tasks if name.startswith("registrar")])
         await asyncio.gather(*(registrar.unregister() for registrar in self.parts.registrars))
 
+    def dismiss_sockets(self) -> None:
+        """Close WebSockets when the site knows that we have left: clients come back, to others then.
+
+        Servers that are stopped without us give them no code that says so. Whoever drains says it again and again, for
+        those that came meanwhile.
+        """
+        if (task := self._tasks.get(_FAREWELL)) is None or task.done():
+            self._begin(_FAREWELL, self._dismiss_sockets)
+
+    async def _dismiss_sockets(self) -> None:
+        await asyncio.sleep(SETTLE_SECONDS)
+        await self._close_sockets()
+
     async def end(self) -> None:
         """End what still runs, and close the connections."""
         await self._stop_signals.remove()
@@ -190,7 +208,10 @@ class Background:
         self._tasks[name] = self.loop.create_task(run(), name=f"hydra {name}")
 
     async def _cancel(self, names: list[str]) -> None:
-        tasks = [self._tasks.pop(name) for name in names]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        left = {self._tasks.pop(name) for name in names}
+        # Said again until it is heard: `asyncio.wait_for` of Python 3.11, which libraries of stores use, loses a
+        # cancellation that comes in the moment in which its call ends, and the task then goes on for ever.
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_SECONDS)

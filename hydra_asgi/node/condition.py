@@ -51,6 +51,6 @@ def read_node(parts: Parts | None, *, is_draining: bool) -> NodeReading:
     connections = None if counts is None else counts()
     if parts.directory is None:
         return NodeReading(status, connections=connections)
-    instances = parts.directory.state.snapshot.instances
-    active = Counter((instance.service, instance.version) for instance in instances if instance.active)
-    return NodeReading(status, parts.directory.age, active, connections)
+    snapshot = parts.directory.state.snapshot
+    active = Counter((instance.service, instance.version) for instance in snapshot.instances if instance.active)
+    return NodeReading(status, parts.directory.age, active, connections, snapshot.unreadable)

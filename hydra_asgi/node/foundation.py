@@ -80,6 +80,13 @@ class Foundation:
         options = self.options
         return options.gateway and not options.secret and not isinstance(self.store, MemoryStore)
 
+    @property
+    def refuses_everybody(self) -> bool:
+        """Whether it looks as if services were to register here, and none can."""
+        options = self.options
+        proofs = options.secret or options.service_secrets or options.accept_unsigned or self.lacks_secret
+        return options.gateway and bool(options.key) and not proofs
+
     def take_secret(self, secret: bytes) -> None:
         """Prove this node to others with what stands in their common store.
 

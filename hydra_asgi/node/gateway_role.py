@@ -19,6 +19,7 @@ from hydra_asgi.gateway.directory import Directory
 from hydra_asgi.gateway.express import Express
 from hydra_asgi.gateway.forward import Forwarder
 from hydra_asgi.gateway.forwarded_pages import ForwardedPages
+from hydra_asgi.gateway.forwarding_terms import ForwardingTerms
 from hydra_asgi.gateway.fragments import InstanceFragments
 from hydra_asgi.gateway.front import GatewayFront
 from hydra_asgi.gateway.identified import Identified
@@ -32,6 +33,7 @@ from hydra_asgi.options import Options
 from hydra_asgi.ports import FragmentSource
 from hydra_asgi.service.mounted_app import MountedApp
 from hydra_asgi.service.peer_time import PeerTime
+from hydra_asgi.wire.asking_terms import AskingTerms
 
 __all__ = ["GatewayRole", "limits_of"]
 
@@ -59,21 +61,8 @@ class GatewayRole:
     def __init__(self, foundation: Foundation, *, first_load_seconds: float) -> None:
         self._on = foundation
         self.directory = self._directory(first_load_seconds)
-        self._crossing = Crossing(
-            lambda: self.directory.state,
-            cookies=foundation.options.forward_cookies,
-            secret=foundation.secret_of,
-            gateway=foundation.pseudonym,
-        )
-        self.sockets = WebSocketForwarder(
-            WebsocketsUpstream(),
-            pseudonym=foundation.pseudonym,
-            trusted=foundation.is_trusted,
-            vouch=self.directory.vouch,
-            health=foundation.health,
-            crossing=self._crossing,
-            on_record=foundation.observing.tell or None,
-        )
+        self._terms = self._forwarding_terms()
+        self.sockets = WebSocketForwarder(WebsocketsUpstream(), self._terms)
 
     def front(self, mounted: MountedApp, pages: ForwardedPages, ongoing: Ongoing) -> Front:
         """What answers every request that is not for the control plane.
@@ -84,16 +73,7 @@ class GatewayRole:
             ongoing: is told what is served.
         """
         on, directory = self._on, self.directory
-        forward = Forwarder(
-            on.asking,
-            pseudonym=on.pseudonym,
-            trusted=on.is_trusted,
-            vouch=directory.vouch,
-            health=on.health,
-            limits=ServiceLimits(limits_of(on.options)),
-            crossing=self._crossing,
-            on_record=on.observing.tell or None,
-        )
+        forward = Forwarder(on.asking, self._terms, limits=ServiceLimits(limits_of(on.options)))
         front = GatewayFront(
             state=lambda: directory.state,
             is_starting=lambda: directory.is_starting,
@@ -121,9 +101,7 @@ class GatewayRole:
         return InstanceFragments(
             lambda service: directory.state.table.service(service),  # noqa: PLW0108 - the table is replaced
             PeerTime(on.asking, on.signer, on.service_signers),
-            key=lambda: on.key,
-            sign=on.signer,
-            forward=on.options.forward,
+            AskingTerms(key=lambda: on.key, sign=on.signer, forward=on.options.forward),
             health=on.health,
         )
 
@@ -154,6 +132,23 @@ class GatewayRole:
         """Where this node listens itself: nobody may register a service there."""
         address = self._on.options.address
         return [] if address is None else [(address.host or "127.0.0.1", address.port)]
+
+    def _forwarding_terms(self) -> ForwardingTerms:
+        on = self._on
+        crossing = Crossing(
+            lambda: self.directory.state,
+            cookies=on.options.forward_cookies,
+            secret=on.secret_of,
+            gateway=on.pseudonym,
+        )
+        return ForwardingTerms(
+            pseudonym=on.pseudonym,
+            trusted=on.is_trusted,
+            vouch=self.directory.vouch,
+            health=on.health,
+            crossing=crossing,
+            on_record=on.observing.tell or None,
+        )
 
     def _directory(self, first_load_seconds: float) -> Directory:
         on = self._on

@@ -116,10 +116,11 @@ class Node:
         await run.start()
 
     async def drain(self) -> None:
-        """Leave the site and go on serving what still comes."""
+        """Leave the site and go on serving what still comes; WebSockets are closed when the site knows."""
         self._is_draining = True
         if (run := self._run) is not None and self.running is not None:
             await run.leave()
+            run.dismiss_sockets()
 
     async def stop(self) -> None:
         """Leave the site and end the background work. The node can be started again."""
@@ -149,6 +150,9 @@ class Node:
     async def _serve(
         self, scope: HTTPScope | WebSocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
+        if not self.options.enabled:
+            await self.own.app(scope, receive, send)
+            return
         if not self.own.has_met_request:
             self.own.learn(cast("dict[str, Any]", scope))
         run = self._live or await self._started()

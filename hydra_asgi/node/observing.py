@@ -10,9 +10,9 @@ from hydra_asgi.core.events import DirectoryRecord, Fallback
 from hydra_asgi.core.node_reading import NodeReading
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.gateway.directory import Directory
-from hydra_asgi.gateway.fallback_log import log_fallback
 from hydra_asgi.gateway.observed_fragments import ObservedFragments
 from hydra_asgi.gateway.observers import Observers
+from hydra_asgi.gateway.page_log import PageLog
 from hydra_asgi.ports import FragmentSource, Hook, Upstream
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Observing:
     Attributes:
         tell: tells everybody.
         count_request: to be called for each request that reaches the node.
+        page_log: what the log says about pages.
 
     Raises:
         ConfigurationError: metrics are asked for and cannot be kept.
@@ -53,6 +54,7 @@ class Observing:
             hooks.append(self._metrics)
             self.count_request = self._metrics.count_request
         self.tell = Observers(hooks)
+        self.page_log = PageLog()
 
     def page(self, is_inner: Callable[[str], bool] | None = None) -> MetricsPage:
         """The page to scrape, for callers at addresses that are inner ones, or for everybody who can reach it.
@@ -70,7 +72,7 @@ class Observing:
 
     def fell_back(self, fallback: Fallback) -> None:
         """A fragment of a page showed its fallback."""
-        log_fallback(fallback)
+        self.page_log.fell_back(fallback)
         self.tell(fallback)
 
     def fragments(self, source: FragmentSource, own: tuple[str, int]) -> FragmentSource:

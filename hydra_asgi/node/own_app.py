@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.typing import ASGI3Application
 
-from hydra_asgi.core.instance import Address, Route, RouteKind, ServiceInstance
+from hydra_asgi.core.instance import Address, Route, ServiceInstance
 from hydra_asgi.discovery.discover import Discovery, discover
 from hydra_asgi.errors import ConfigurationError
 from hydra_asgi.options import Options
@@ -124,7 +124,7 @@ class OwnApp:
                 weight=self._options.weight,
                 routes=self.discovery.published,
                 fragments=self._declarations.fragments,
-                menu_items=self._declarations.menu_items(self._published_path),
+                menu_items=self._declarations.menu_items(self.discovery.public_path),
                 active_since=self._since,
             )
         return self._instance
@@ -136,22 +136,7 @@ class OwnApp:
 
     def path_of(self, function: object) -> str | None:
         """The template, inside the app, at which a function answers GET; None when it is no route."""
-        for found in self.discovery.found:
-            route = found.route
-            answers_get = route.kind is RouteKind.HTTP and (route.methods is None or "GET" in route.methods)
-            if found.endpoint is not None and found.endpoint == function and answers_get:
-                return found.local
-        return None
-
-    def _published_path(self, function: object) -> str | None:
-        return next(
-            (
-                found.route.template
-                for found in self.discovery.found
-                if found.endpoint == function and not found.hidden and found.route.kind is RouteKind.HTTP
-            ),
-            None,
-        )
+        return self.discovery.local_path(function)
 
     def _forget(self) -> None:
         self._discovery = self._instance = None

@@ -20,6 +20,7 @@ from hydra_asgi.service.peer_time import PeerTime
 from hydra_asgi.service.registrar import Registrar
 from hydra_asgi.service.rendering import LocalFragments
 from hydra_asgi.service.store_registrar import StoreRegistrar
+from hydra_asgi.wire.asking_terms import AskingTerms
 
 __all__ = ["gateway_fragments", "local_fragments", "registrars", "service_front"]
 
@@ -68,9 +69,7 @@ def gateway_fragments(foundation: Foundation) -> FragmentSource:
     return GatewayFragments(
         lambda: gateways,
         PeerTime(foundation.asking, foundation.signer),
-        key=options.key,
-        sign=foundation.signer,
-        forward=options.forward,
+        AskingTerms(key=lambda: options.key, sign=foundation.signer, forward=options.forward),
     )
 
 

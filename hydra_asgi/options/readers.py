@@ -7,10 +7,11 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
+from pathlib import PurePath
 
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options.mistakes import read_items, wrong
+from hydra_asgi.options.mistakes import read_items, read_text, wrong
 from hydra_asgi.options.rules import read_forward, read_forward_cookies, read_secret, read_service_secrets
 from hydra_asgi.options.urls import read_address, read_gateways, read_store
 
@@ -42,9 +43,9 @@ def read_option(name: str, value: object, origin: str) -> object:
 
 def _service(value: object, origin: str) -> str:
     try:
-        return check_service_name(str(value))
+        return check_service_name(read_text(value, origin))
     except ServiceNameError as error:
-        raise ConfigurationError(f"{origin} {error}") from error
+        raise ConfigurationError(f"{origin} {error}") from None
 
 
 def _integer(value: object, origin: str) -> int:
@@ -52,6 +53,11 @@ def _integer(value: object, origin: str) -> int:
         number = int(str(value))
     except ValueError:
         raise wrong(origin, value, "an integer, such as 2") from None
+    return number
+
+
+def _version(value: object, origin: str) -> int:
+    number = _integer(value, origin)
     if not 0 <= number < 2**63:
         raise wrong(origin, value, "an integer from 0 to 2^63-1")
     return number
@@ -64,7 +70,7 @@ def _number(low: float, high: float, unit: str) -> Callable[[object, str], float
         except ValueError:
             number = math.nan
         if not low <= number <= high:
-            raise wrong(origin, value, f"a number{unit} from {low:g} to {high:g}")
+            raise wrong(origin, value, f"a number{unit} from {low:g} to {high:,.10g}")
         return number
 
     return read
@@ -74,7 +80,7 @@ def _count(low: int) -> Callable[[object, str], int]:
     def read(value: object, origin: str) -> int:
         number = _integer(value, origin)
         if not low <= number <= MAX_COUNT:
-            raise wrong(origin, value, f"an integer from {low} to {MAX_COUNT}")
+            raise wrong(origin, value, f"an integer from {low} to {MAX_COUNT:,}")
         return number
 
     return read
@@ -88,7 +94,7 @@ def _flag(value: object, origin: str) -> bool:
 
 
 def _key(value: object, origin: str) -> str:
-    text = str(value)
+    text = read_text(value, origin)
     if text and not _KEY.fullmatch(text):
         raise ConfigurationError(
             f"{origin} is not usable in a path: use up to 128 letters, digits and the characters . _ ~ -"
@@ -96,8 +102,12 @@ def _key(value: object, origin: str) -> str:
     return text
 
 
+def _path(value: object, origin: str) -> str:
+    return str(value) if isinstance(value, PurePath) else read_text(value, origin)
+
+
 def _prefix(value: object, origin: str) -> str:
-    text = str(value).rstrip("/")
+    text = read_text(value, origin).rstrip("/")
     if text and (not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text) or re.search(r"/\.\.?(/|$)", text)):
         raise wrong(origin, value, "a path of plain segments, such as /orders")
     return text
@@ -125,7 +135,7 @@ def _unsigned(value: object, origin: str) -> tuple[str, ...]:
 
 _READERS: dict[str, Callable[[object, str], object]] = {
     "service": _service,
-    "version": _integer,
+    "version": _version,
     "weight": _number(0, 1_000_000, ""),
     "gateway": _flag,
     "gateways": read_gateways,
@@ -146,8 +156,8 @@ _READERS: dict[str, Callable[[object, str], object]] = {
     "allow_addresses": _networks,
     "trusted": _networks,
     "fragment_budget": _number(0.01, 60, " of seconds"),
-    "config": lambda value, origin: str(value),
-    "last_known_good": lambda value, origin: str(value),
+    "config": _path,
+    "last_known_good": _path,
     "public_control": _flag,
     "grace": _number(0, 3600, " of seconds"),
     "enabled": _flag,

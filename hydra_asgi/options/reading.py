@@ -55,7 +55,7 @@ def _check_together(options: Options) -> None:
     if options.gateways and not options.service:
         raise ConfigurationError("gateways= is given but service= (HYDRA_SERVICE) is not: name the service to register")
     if options.gateways and not options.key:
-        raise ConfigurationError("gateways= is given but key= (HYDRA_KEY) is not: set it to the key of the cluster")
+        raise ConfigurationError("gateways= is given but key= (HYDRA_KEY) is not: set it to the key of the site")
     if options.gateways and options.address is None:
         raise ConfigurationError(
             "gateways= is given but address= (HYDRA_ADDRESS) is not: set it to the URL at which the gateway reaches "

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from hydra_asgi.core.service_name import ServiceNameError, check_service_name
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options.mistakes import read_items, wrong
+from hydra_asgi.options.mistakes import read_items, read_text, wrong
 
 __all__ = ["MIN_SECRET", "read_forward", "read_forward_cookies", "read_secret", "read_service_secrets"]
 
@@ -21,7 +21,7 @@ def read_secret(value: object, origin: str) -> str:
     Raises:
         ConfigurationError: it is too short. The message does not show it.
     """
-    text = str(value)
+    text = read_text(value, origin)
     if text and len(text) < MIN_SECRET:
         raise ConfigurationError(
             f"{origin} has {len(text)} characters, at least {MIN_SECRET} are needed; one can be made with: "
@@ -86,7 +86,10 @@ def _rules(value: object, origin: str, name_form: str, expected: str) -> Mapping
         value = {"*": value}
     if not isinstance(value, Mapping):
         raise wrong(origin, value, expected)
-    rules = {str(service): read_items(names, origin) for service, names in value.items()}
+    rules = {
+        "*" if service == "*" else _name(service, origin): read_items(names, f"{origin} of {str(service)[:120]}")
+        for service, names in value.items()
+    }
     for name in (name for names in rules.values() for name in names):
         if not re.fullmatch(name_form, name):
             raise wrong(origin, name, expected)
@@ -95,6 +98,6 @@ def _rules(value: object, origin: str, name_form: str, expected: str) -> Mapping
 
 def _name(service: object, origin: str) -> str:
     try:
-        return check_service_name(str(service))
+        return check_service_name(read_text(service, origin))
     except ServiceNameError as error:
-        raise ConfigurationError(f"{origin} {error}") from error
+        raise ConfigurationError(f"{origin} {error}") from None

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from hydra_asgi.core.instance import Address
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options.mistakes import read_items, wrong
+from hydra_asgi.options.mistakes import read_items, read_text, wrong
 
 __all__ = ["MEMORY", "read_address", "read_gateways", "read_store", "read_url"]
 
@@ -42,7 +42,7 @@ def read_url(url: str, origin: str) -> Address:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise wrong(origin, url, expected) from None
+        raise wrong(origin, _without_user(url), expected) from None
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -52,10 +52,15 @@ def read_url(url: str, origin: str) -> Address:
         or not url.isascii()
         or re.search(r"[\x00-\x20\\]", url)
     ):
-        raise wrong(origin, url, expected)
+        raise wrong(origin, _without_user(url), expected)
     if port is None:
         port = 443 if parts.scheme == "https" else 80
     return Address(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
+
+
+def _without_user(url: str) -> str:
+    """What may be shown of a URL: people put passwords there, even where none belongs."""
+    return re.sub(r"(?s)//.*@", "//***@", url)
 
 
 def read_address(value: object, origin: str) -> Address:
@@ -78,7 +83,7 @@ def read_store(value: object, origin: str) -> str:
     Raises:
         ConfigurationError: there is no such store. The URL may hold a password, so only its scheme is shown.
     """
-    text = str(value).strip()
+    text = read_text(value, origin).strip()
     scheme, separator, rest = text.partition("://")
     if (separator and scheme in _STORES and rest) or text == MEMORY:
         return text

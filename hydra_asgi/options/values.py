@@ -22,7 +22,7 @@ class Options:
         gateways: base URLs of the gateways a service registers with, tried in turn.
         address: where other nodes reach this one, as a URL with an optional base path, or as a port; with a port the
             gateway takes the caller's IP address.
-        key: names the cluster in control-plane paths. Without one nothing can register.
+        key: names the site in control-plane paths. Without one nothing can register.
         secret: signs calls between our own nodes.
         store: where the directory is kept: `memory://` for one process, `sqlite:///path/site.db` for the processes of
             one host, `redis://...` for a fleet.

@@ -10,6 +10,7 @@ from hydra_asgi.errors import ConfigurationError, UpstreamError
 from hydra_asgi.ports import Headers, Timeouts, Upstream, UpstreamRequest
 from hydra_asgi.service.peer_time import time_of
 from hydra_asgi.service.signer import Signer
+from hydra_asgi.wire.strict_json import NotJsonError, read_json
 
 __all__ = ["GatewayClient", "Reply", "gateway_address"]
 
@@ -18,6 +19,9 @@ SECONDS = 2.0
 
 MAX_REPLY = 4_194_304
 """An overview of 10,000 routes is about 1 MiB."""
+
+MAX_REFUSAL = 4_096
+"""A refusal of a gateway of ours is one short sentence in JSON; what is longer is somebody else's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +38,18 @@ class Reply:
 
     @property
     def reason(self) -> str:
-        """The status and the start of the body, for the log."""
-        text = self.body[:300].decode("utf-8", "replace")
-        shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+        """The status and what the gateway says about it, else the start of the body, for the log."""
+        text = self._said() or self.body[:300].decode("utf-8", "replace")
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text[:300])
         return f"{self.status} {shown}".rstrip()
+
+    def _said(self) -> str:
+        try:
+            value = read_json(self.body[:MAX_REFUSAL])
+        except NotJsonError:
+            return ""
+        said = value.get("reason") if isinstance(value, dict) else None
+        return said if isinstance(said, str) else ""
 
 
 class GatewayClient:

@@ -1,15 +1,15 @@
 """Fragments by way of a gateway: a node that is only a service knows no instances and asks whoever does (C3)."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from hydra_asgi.core.fragment import FragmentAnswer, FragmentCause, FragmentQuestion, PageContext
-from hydra_asgi.core.fragments.fragment_lending import allowed_names, lent_attributes, lent_by_page
+from hydra_asgi.core.fragments.fragment_lending import lent_attributes
 from hydra_asgi.core.fragments.fragment_tally import AnswerTally
 from hydra_asgi.core.instance import Address
-from hydra_asgi.ports import Clock, Headers, Timeouts, Upstream, UpstreamRequest
+from hydra_asgi.ports import Timeouts, Upstream, UpstreamRequest
 from hydra_asgi.wire.answer_stream import read_answers
+from hydra_asgi.wire.asking_terms import AskingTerms
 from hydra_asgi.wire.fragments import Ask, ask_json
 from hydra_asgi.wire.iterators import closed
 from hydra_asgi.wire.peer_failure import PeerFailedError
@@ -27,28 +27,13 @@ class GatewayFragments:
     Args:
         gateways: where gateways are, the one to prefer first; read at each question.
         upstream: carries the questions.
-        key: the path key of the cluster.
-        sign: (method, path, body) -> header pairs that prove who asks.
-        forward: allow-lists: a service's name, or `*` for every service, -> header names or `cookie:NAME`.
-        clock: seconds, the clock of `PageContext.deadline`.
+        terms: how this node asks.
     """
 
-    def __init__(
-        self,
-        gateways: Callable[[], Sequence[Address]],
-        upstream: Upstream,
-        *,
-        key: str,
-        sign: Callable[[str, str, bytes], Headers] = lambda method, path, body: [],
-        forward: Mapping[str, Sequence[str]] | None = None,
-        clock: Clock = lambda: asyncio.get_running_loop().time(),
-    ) -> None:
+    def __init__(self, gateways: Callable[[], Sequence[Address]], upstream: Upstream, terms: AskingTerms) -> None:
         self._gateways = gateways
         self._upstream = upstream
-        self._path = f"/h/discovery/{key}/requestFragment"
-        self._sign = sign
-        self._forward = forward or {}
-        self._clock = clock
+        self._terms = terms
 
     async def ask(
         self, service: str, questions: Sequence[FragmentQuestion], page: PageContext
@@ -83,10 +68,8 @@ class GatewayFragments:
     def _request(
         self, address: Address, chances: int, service: str, questions: Sequence[FragmentQuestion], page: PageContext
     ) -> UpstreamRequest:
-        left = page.deadline - self._clock()
-        if left <= 0:
-            raise PeerFailedError(FragmentCause.TIMEOUT, "not asked, the budget was used up")
-        lent = lent_by_page(page, allowed_names(self._forward, service))
+        left = self._terms.left(page)
+        lent = self._terms.lent(page, service)
         attributes = lent_attributes(questions, page.attributes)
         ask = Ask(attributes, {service: tuple(questions)}, lent, page.key, page.depth, left, page.origin)
         try:
@@ -94,12 +77,12 @@ class GatewayFragments:
         except ValueError as error:
             raise PeerFailedError(FragmentCause.FAILED, f"not asked, an attribute cannot be sent: {error}") from None
         headers = question_headers(address.netloc, ACCEPT_BOTH, lent, key=page.key)
-        path = address.base + self._path
+        path = f"{address.base}/h/discovery/{self._terms.key()}/requestFragment"
         return UpstreamRequest(
             address,
             "POST",
             path.encode(),
-            [*headers, *self._sign("POST", path, body)],
+            [*headers, *self._terms.sign("POST", path, body)],
             body,
             # Each gateway that is left gets its share of the budget for connecting.
             timeouts=Timeouts(connect=min(1.0, left / chances), first_byte=left, idle=left),

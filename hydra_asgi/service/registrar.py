@@ -32,6 +32,9 @@ JAVA_SECONDS = 15.0
 GONE = 410
 """What a gateway answers to the beat of a lease that the store does not know."""
 
+NO_SUCH_KEY = 404
+"""What a gateway answers for a path key that is not its own: it looks like any path that is not there."""
+
 Sleep = Callable[[float], Awaitable[object]]
 
 
@@ -94,7 +97,7 @@ class Registrar:
 
     async def run(self) -> None:
         """Register and beat, for ever. Ends by cancellation; then call `unregister`."""
-        await until_reachable(self._instance().address, self._prober, self._sleep)
+        await until_reachable(self._instance().address, self._prober, self._sleep, self._log.failed)
         while True:
             try:
                 if await self._register():
@@ -143,7 +146,8 @@ class Registrar:
         except HydraError as error:
             return f"{self._gateway.address}: {error}"
         if not reply.is_ok:
-            return f"{self._gateway.address} answered {reply.reason}"
+            hint = ": it has another key, or is no gateway" if reply.status == NO_SUCH_KEY else ""
+            return f"{self._gateway.address} answered {reply.reason}{hint}"
         answer = parse_answer(reply.body)
         self._announced = announced
         self._is_java = not answer.is_hydra_asgi

@@ -65,7 +65,7 @@ class StoreRegistrar:
 
     async def run(self) -> None:
         """Register and beat, for ever. Ends by cancellation; then call `unregister`."""
-        await until_reachable(self._instance().address, self._prober, self._sleep)
+        await until_reachable(self._instance().address, self._prober, self._sleep, self._log.failed)
         while True:
             try:
                 await self._register_and_beat()

@@ -18,17 +18,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options import OPTION_NAMES, Given, read_option
+from hydra_asgi.options import OPTION_NAMES, Given, read_option, read_url
 from hydra_asgi.site.key_lines import KeyPath, key_lines, line_of
 from hydra_asgi.site.static_instance import StaticInstance, mistakes_in, nearest
 
 __all__ = ["SiteFile", "load_site", "parse_site"]
+
+MAX_TOLD = 50
+"""Mistakes that are named one by one: a word that is wrong in each of ten thousand instances is seen in these."""
 
 MAX_BYTES = 4_194_304
 """Ten thousand instances; whatever is larger is another file."""
 
 _TABLES = dict.fromkeys(("gateway", "instances"))
 _OPTIONS = dict.fromkeys(name for name in OPTION_NAMES if name != "config")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{1,120}")
 _PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 Told = tuple[KeyPath, str]
@@ -63,7 +67,7 @@ def load_site(path: str) -> SiteFile:
     if len(content) > MAX_BYTES:
         raise ConfigurationError(f"{path}: has more than {MAX_BYTES} bytes; name a site file")
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigurationError(f"{path}:{line}: is not UTF-8: save it in that encoding") from None
@@ -84,10 +88,12 @@ def parse_site(text: str, path: str = "site.toml") -> SiteFile:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(_syntax(path, text, str(error))) from None
+    except (RecursionError, ValueError):  # what TOML allows and Python does not
+        raise ConfigurationError(f"{path}: is nested too deeply, or has a number with too many digits") from None
     lines = key_lines(text)
     told = [(line_of(key, lines), _name(key), what) for key, what in _mistakes(document)]
     if told:
-        raise ConfigurationError("\n".join(f"{path}:{line}: {name}: {what}" for line, name, what in sorted(told)))
+        raise ConfigurationError(_listed(path, sorted(told)))
     options = {
         name: (value, f"{path}:{line_of(('gateway', name), lines)}: {name}:")
         for name, value in document.get("gateway", {}).items()
@@ -98,7 +104,7 @@ def parse_site(text: str, path: str = "site.toml") -> SiteFile:
 def _mistakes(document: Mapping[str, object]) -> Iterator[Told]:
     for key in document:
         if key not in _TABLES:
-            yield (key,), f"there is no such table{nearest(key, _TABLES)}"
+            yield (key,), _no_table(key)
     gateway = document.get("gateway", {})
     if isinstance(gateway, Mapping):
         yield from _option_mistakes(gateway)
@@ -109,6 +115,12 @@ def _mistakes(document: Mapping[str, object]) -> Iterator[Told]:
         yield from _instance_mistakes(instances)
     else:
         yield ("instances",), "is no list of tables: write [[instances]] with one key a line below it"
+
+
+def _no_table(key: str) -> str:
+    if key in _OPTIONS:
+        return "stands in no table: write it below [gateway]"
+    return f"there is no such table{nearest(key, _TABLES)}"
 
 
 def _option_mistakes(gateway: Mapping[str, object]) -> Iterator[Told]:
@@ -127,18 +139,39 @@ def _instance_mistakes(instances: Sequence[Mapping[str, object]]) -> Iterator[To
     for number, table in enumerate(instances):
         for key, what in mistakes_in(table):
             yield ("instances", number, key), what
-        identity = (str(table.get("service")), str(table.get("url")).rstrip("/"))
+        if not {"service", "url"} <= table.keys():
+            continue
+        identity = (str(table["service"]), _whereabouts(str(table["url"])))
         first = seen.setdefault(identity, number)
         if first != number:
             yield ("instances", number, "url"), f"is the one of instance {first + 1}: leave one of them out"
 
 
+def _whereabouts(url: str) -> str:
+    """The same text for the same address, however it is written."""
+    try:
+        return str(read_url(url, ""))
+    except ConfigurationError:
+        return url
+
+
 def _name(key: KeyPath) -> str:
-    """`instances[2].url`, counted from 1 as people do."""
+    """`instances[2].url`, counted from 1 as people do; what is no plain key stands in quotes, and is one line."""
     name = ""
     for part in key:
-        name += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if name else part
+        if isinstance(part, int):
+            name += f"[{part + 1}]"
+            continue
+        word = part if _PLAIN.fullmatch(part) else repr(part[:120])
+        name += f".{word}" if name else word
     return name.removeprefix("gateway.")
+
+
+def _listed(path: str, told: Sequence[tuple[int, str, str]]) -> str:
+    lines = [f"{path}:{line}: {name}: {what}" for line, name, what in told[:MAX_TOLD]]
+    if len(told) > MAX_TOLD:
+        lines.append(f"{path}: and {len(told) - MAX_TOLD:,} more; mend these first")
+    return "\n".join(lines)
 
 
 def _syntax(path: str, text: str, message: str) -> str:

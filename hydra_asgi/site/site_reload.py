@@ -39,7 +39,8 @@ class SiteReload:
             try:
                 site = await asyncio.to_thread(load_site, self._site.path)
             except ConfigurationError as error:
-                _logger.error("the site file is not taken over, nothing has changed:\n%s", error)
+                for mistake in str(error).splitlines():
+                    _logger.error("not taken over, nothing has changed: %s", mistake)
                 return False
             if _values(site) != _values(self._site):
                 _logger.warning("%s: [gateway] has changed; that takes effect with the next start", site.path)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from hydra_asgi.core.instance import Dialect, FragmentDeclaration, Route, ServiceInstance
-from hydra_asgi.discovery.publication import declared_route
+from hydra_asgi.discovery.publication import declared_route, is_reserved
 from hydra_asgi.errors import ConfigurationError
-from hydra_asgi.options import read_option, read_url
+from hydra_asgi.options import read_option, read_text, read_url
 
 __all__ = ["Mistake", "StaticInstance", "mistakes_in", "nearest"]
 
@@ -87,13 +87,17 @@ def mistakes_in(values: Mapping[str, object]) -> Iterator[Mistake]:
 def nearest(word: str, words: Mapping[str, object]) -> str:
     """What may have been meant: `, is 'routes' meant?`, or all there is."""
     close = difflib.get_close_matches(word, words, 1)
-    return f", is {close[0]!r} meant?" if close else f"; the keys are {', '.join(sorted(words))}"
+    return f", is {close[0]!r} meant?" if close else f"; there are {', '.join(sorted(words))}"
 
 
 def _check_routes(value: object) -> None:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ConfigurationError(f"is {str(value)[:120]!r}: expected a list such as ['/old/{{rest:path}}', 'GET /x']")
-    _routes(value)
+    for route in _routes(value):
+        if is_reserved(route.template):
+            raise ConfigurationError(
+                f"has {route.template[:120]!r}: /h/ belongs to the control plane, take another path"
+            )
 
 
 def _routes(value: Sequence[object]) -> tuple[Route, ...]:
@@ -125,7 +129,7 @@ _EXAMPLES = {"service": "legacy", "url": "http://10.0.0.9:8080"}
 
 _CHECKS = {
     "service": lambda value: read_option("service", value, ""),
-    "url": lambda value: read_url(str(value), ""),
+    "url": lambda value: read_url(read_text(value, ""), ""),
     "routes": _check_routes,
     "version": lambda value: read_option("version", value, ""),
     "weight": lambda value: read_option("weight", value, ""),

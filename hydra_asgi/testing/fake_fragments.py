@@ -68,5 +68,5 @@ def fake_fragments(hydra: Hydra, answers: Mapping[tuple[str, str], str | Fragmen
             is missing is an unknown fragment, so its fallback shows. The service of the app's own fragments is `""`.
     """
     fragments = FakeFragments(answers)
-    with hydra.fragments_from(fragments):
+    with hydra.node.fragments_from(fragments):
         yield fragments

@@ -26,7 +26,7 @@ class FakeServices:
     def __init__(self, apps: Mapping[str, App], hydra: Hydra) -> None:
         self._apps = dict(apps)
         self._listening = {_address(service).netloc: app for service, app in apps.items()}
-        self._listening[_own_address(hydra).netloc] = hydra.serve
+        self._listening[_own_address(hydra).netloc] = hydra.node.serve
 
     @property
     def upstream(self) -> AsgiUpstream:
@@ -34,12 +34,29 @@ class FakeServices:
         return AsgiUpstream(self._listening)
 
     def stop(self, service: str) -> None:
-        """Let a service refuse connections, as one that has just crashed: it is still listed."""
-        del self._listening[_address(service).netloc]
+        """Let a service refuse connections, as one that has just crashed: it is still listed.
+
+        Raises:
+            ConfigurationError: there is no such service.
+        """
+        self._known(service)
+        self._listening.pop(_address(service).netloc, None)
 
     def restart(self, service: str) -> None:
-        """Let a service answer again."""
-        self._listening[_address(service).netloc] = self._apps[service]
+        """Let a service answer again.
+
+        Raises:
+            ConfigurationError: there is no such service.
+        """
+        self._listening[_address(service).netloc] = self._known(service)
+
+    def _known(self, service: str) -> App:
+        if service not in self._apps:
+            known = ", ".join(self._apps)
+            raise ConfigurationError(
+                f"there is no service {service[:80]!r} on this stage; there are: {known or 'none'}"
+            )
+        return self._apps[service]
 
 
 @contextlib.contextmanager
@@ -72,14 +89,14 @@ def fake_services(
     cast_: list[ServiceInstance] = []
     stage = Stage(running.upstream, lambda: (*_listed(hydra), *cast_))
     with contextlib.ExitStack() as staged:
-        staged.enter_context(hydra.staged(stage, _own_address(hydra)))
+        staged.enter_context(hydra.node.staged(stage, _own_address(hydra)))
         for service, app in services.items():
             node = nodes.get(service)
             if node is None:
                 cast_.append(_bare(service, app, (routes or {}).get(service, ())))
             else:
-                node.reveal(app)
-                staged.enter_context(node.staged(stage, _address(service)))
+                node.node.own.reveal(app)
+                staged.enter_context(node.node.staged(stage, _address(service)))
                 cast_.append(node.instance)
         yield running
 
