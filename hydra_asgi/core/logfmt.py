@@ -9,6 +9,9 @@ MAX_VALUE: Final = 300
 """Characters of one value; enough to recognise anything, too little to fill a disk."""
 
 _BARE = re.compile(r"[A-Za-z0-9._:/@+~,;*!?&()\[\]-]+")
+_SIMPLE = re.compile(r"[ !#$&-\[\]-~]+")
+"""What is printed as it is, between quotes."""
+
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "%": "\\x25", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # A percent sign means something to whoever formats a line a second time.
 
@@ -31,6 +34,8 @@ def _written(value: str | int | float | None) -> str:
         return text
     if len(text) <= MAX_VALUE and _BARE.fullmatch(text):
         return text
+    if len(text) <= MAX_VALUE and _SIMPLE.fullmatch(text):
+        return f'"{text}"'
     shown = "".join(_character(character) for character in text[:MAX_VALUE])
     return f'"{shown}…"' if len(text) > MAX_VALUE else f'"{shown}"'
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from hydra_asgi.core.error_kind import OUTCOMES, ErrorKind
 from hydra_asgi.core.events import ForwardRecord
@@ -10,8 +10,15 @@ from hydra_asgi.core.headers.request_id import read_request_id
 from hydra_asgi.core.instance import ServiceInstance
 from hydra_asgi.core.logfmt import logfmt
 from hydra_asgi.gateway.answers import shown_path
+from hydra_asgi.gateway.repeated_log import RepeatedLog
 
 __all__ = ["ForwardRecord", "OnRecord", "Progress", "Reporter"]
+
+REFUSALS_SECONDS: Final = 1.0
+"""Between two lines about refusals of one service."""
+
+_MAX_SERVICES: Final = 1024
+"""Services whose refusals have lines of their own."""
 
 OnRecord = Callable[[ForwardRecord], None]
 """Takes each record; called on the event loop, so it must not wait for anything."""
@@ -67,7 +74,8 @@ class Reporter:
     """Tells about requests that are over.
 
     One line each: INFO for what went well and for clients that left, WARNING for failures. The record itself is the
-    line's attribute `forward`, for formatters that write JSON.
+    line's attribute `forward`, for formatters that write JSON. Only refusals for want of a place have no line each:
+    they come by thousands, from a service that is in trouble, and may not take the others' processor as well.
 
     Args:
         log: gets the lines.
@@ -77,6 +85,9 @@ class Reporter:
     def __init__(self, log: logging.Logger, on_record: OnRecord | None = None) -> None:
         self._log = log
         self._on_record = on_record
+        self._refusals: RepeatedLog[str, tuple[ForwardRecord, str]] = RepeatedLog(
+            self._write_refusal, seconds=REFUSALS_SECONDS, size=_MAX_SERVICES
+        )
 
     @property
     def hears_levels(self) -> Callable[[int], bool]:
@@ -90,7 +101,9 @@ class Reporter:
         if not is_logged and self._on_record is None:
             return
         record = progress.record(scope, now)
-        if is_logged:
+        if is_logged and record.kind is ErrorKind.OVERLOADED:
+            self._refusals.hear(record.service, (record, progress.detail))
+        elif is_logged:
             self._log.log(level, "%s", _line(record, progress.detail), extra={"forward": record})
         if self._on_record is not None:
             try:
@@ -98,13 +111,17 @@ class Reporter:
             except Exception:
                 self._log.exception("on_record failed: %r", self._on_record)
 
+    def _write_refusal(self, refusal: tuple[ForwardRecord, str], times: int) -> None:
+        record, detail = refusal
+        self._log.warning("%s", _line(record, detail, times), extra={"forward": record, "times": times})
+
 
 def _level(progress: Progress) -> int:
     is_harmless = progress.kind is None or progress.kind is ErrorKind.CLIENT_GONE
     return logging.INFO if is_harmless else logging.WARNING
 
 
-def _line(record: ForwardRecord, detail: str) -> str:
+def _line(record: ForwardRecord, detail: str, times: int = 1) -> str:
     pairs = logfmt(
         service=record.service,
         version=record.version,
@@ -118,6 +135,7 @@ def _line(record: ForwardRecord, detail: str) -> str:
         sent=record.response_bytes,
         request=record.request_id,
         kind=record.kind,
+        times=times if times > 1 else None,
         detail=detail,
     )
     return f"forwarded: {pairs}"

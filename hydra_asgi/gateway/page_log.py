@@ -4,13 +4,12 @@ A fragment that fails does so on every page that has it. So the first line comes
 one line every few seconds says how often it has happened since.
 """
 
-import asyncio
 import logging
 from typing import Final
 
 from hydra_asgi.core.events import Fallback
 from hydra_asgi.core.logfmt import logfmt
-from hydra_asgi.core.repetition import Repetition
+from hydra_asgi.gateway.repeated_log import RepeatedLog
 
 __all__ = ["PageLog"]
 
@@ -31,52 +30,32 @@ class PageLog:
     """
 
     def __init__(self, *, seconds: float = REPEATED_SECONDS) -> None:
-        self._seconds = seconds
-        self._news: Repetition[tuple[str, ...], Fallback | str] = Repetition(seconds=seconds, size=MAX_KINDS)
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lines: RepeatedLog[tuple[str, ...], Fallback | str] = RepeatedLog(_write, seconds=seconds, size=MAX_KINDS)
 
     def fell_back(self, fallback: Fallback) -> None:
         """Say which fragment showed its fallback, why, after how long, and on whose page."""
-        self._hear((fallback.service, fallback.ref, fallback.cause), fallback)
+        self._lines.hear((fallback.service, fallback.ref, fallback.cause), fallback)
 
     def warn(self, text: str) -> None:
         """Say what the author of a page should mend."""
-        self._hear((text,), text)
+        self._lines.hear((text,), text)
 
-    def _hear(self, key: tuple[str, ...], news: Fallback | str) -> None:
-        loop = asyncio.get_running_loop()
-        if self._news.hear(key, news, loop.time()):
-            self._write(news, 1)
-        # A loop that was closed took its timer with it.
-        if self._loop is None or self._loop.is_closed():
-            self._wait(loop)
 
-    def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        loop.call_later(self._seconds, self._repeat, loop)
-
-    def _repeat(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = None
-        for news, times in self._news.due(loop.time()):
-            self._write(news, times)
-        if len(self._news):
-            self._wait(loop)
-
-    def _write(self, news: Fallback | str, times: int) -> None:
-        if isinstance(news, str):
-            again = f" (again, {times} times)" if times > 1 else ""
-            _logger.warning("page: %s%s", _printable(news), again)
-            return
-        pairs = logfmt(
-            service=news.service or "self",
-            ref=news.ref,
-            cause=news.cause,
-            times=times if times > 1 else None,
-            seconds=news.seconds,
-            detail=news.detail,
-            request=news.request_id,
-        )
-        _logger.warning("fallback shown: %s", pairs, extra={"fallback": news, "times": times})
+def _write(news: Fallback | str, times: int) -> None:
+    if isinstance(news, str):
+        again = f" (again, {times} times)" if times > 1 else ""
+        _logger.warning("page: %s%s", _printable(news), again)
+        return
+    pairs = logfmt(
+        service=news.service or "self",
+        ref=news.ref,
+        cause=news.cause,
+        times=times if times > 1 else None,
+        seconds=news.seconds,
+        detail=news.detail,
+        request=news.request_id,
+    )
+    _logger.warning("fallback shown: %s", pairs, extra={"fallback": news, "times": times})
 
 
 def _printable(text: str) -> str:

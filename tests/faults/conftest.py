@@ -12,7 +12,7 @@ ROWS = (
     *(f"R{number}" for number in range(1, 10)),
     "R9 cluster",
     *(f"R{number}" for number in range(10, 15)),
-    *("C1", "C2", "D1", "D2 hub", "D2 mesh", "D3", "L1", "L2", "L3", "change, polled", "change, published"),
+    *("C1", "C2", "D1", "D2 hub", "D2 mesh", "D3", "L1", "L1 burst", "L2", "L3", "change, polled", "change, published"),
 )
 """Every row, in the order of the table."""
 

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -49,7 +49,7 @@ def instances_at(
 
 
 class Crowd:
-    """Registers all of them at once when the context is entered, and beats until it is left, without a farewell.
+    """Registers all of them when the context is entered, and beats until it is left, without a farewell.
 
     Args:
         folder: for what the process says.
@@ -60,6 +60,7 @@ class Crowd:
         services: over how many services they are spread.
         host: where they are served.
         nice: by how much the process gives way to others.
+        within: seconds in which they begin, one after the other; 0 for all in one instant.
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class Crowd:
         services: int = 1,
         host: str = "127.0.0.1",
         nice: int = 0,
+        within: float = 0.0,
     ) -> None:
         self._log = folder / f"crowd-{service}-{id(self)}.log"
         told = {"service": service, "services": services, "host": host}
-        words = json.dumps([[gateway.url for gateway in gateways], port, count, nice, told])
+        words = json.dumps([[gateway.url for gateway in gateways], port, count, nice, within, told])
         self._command = dies_with_us([sys.executable, "-m", "tests.faults.crowd", words])
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -115,8 +117,8 @@ class Crowd:
             self._process.wait(10)
 
 
-async def run(gateways: list[str], instances: list[ServiceInstance]) -> None:
-    """Wait for SIGUSR1, then register all, and write each change of what came of it to standard output."""
+async def run(gateways: list[str], instances: list[ServiceInstance], within: float) -> None:
+    """Wait for SIGUSR1, then register all within so many seconds. Each change of it is a line of output."""
     begin = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, begin.set)
     upstream = NativeUpstream(max_connections=len(instances))
@@ -137,8 +139,8 @@ async def run(gateways: list[str], instances: list[ServiceInstance]) -> None:
     say("ready")
     await begin.wait()
     async with asyncio.TaskGroup() as tasks:
-        for registrar in registrars:
-            tasks.create_task(registrar.run())
+        for number, registrar in enumerate(registrars):
+            tasks.create_task(later(number * within / len(registrars), registrar.run))
         said = None
         while True:
             registered = sum(one.state.status == "registered" for one in registrars)
@@ -149,13 +151,20 @@ async def run(gateways: list[str], instances: list[ServiceInstance]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def later(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it in so many seconds."""
+    if seconds:
+        await asyncio.sleep(seconds)
+    await work()
+
+
 def say(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    urls, port, count, nice, told = json.loads(sys.argv[1])
+    urls, port, count, nice, within, told = json.loads(sys.argv[1])
     os.nice(nice)
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(run(urls, instances_at(port, count, **told)))
+        asyncio.run(run(urls, instances_at(port, count, **told), within))

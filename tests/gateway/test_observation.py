@@ -1,6 +1,7 @@
 """What is told about forwarded requests."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def test_a_record_says_it_all() -> None:
     ]
 
 
-def test_a_request_that_reached_nobody() -> None:
+async def test_a_request_that_reached_nobody() -> None:
     """Without an instance there is none to name."""
     listener = Listener()
     made = Progress("orders", "GET", 10.0)
@@ -67,6 +68,25 @@ def test_a_request_that_reached_nobody() -> None:
     assert (record.version, record.instance, record.status, record.attempts) == (None, "", 503, 0)
     assert "instance=none" in listener.said[0][1]
     assert listener.said[0][1].endswith('kind=overloaded detail="a full queue"')
+
+
+async def test_refusals_do_not_flood_the_log(eventually: Callable[..., Any]) -> None:
+    """The first of a service at once, the others as a number each second; whoever counts hears of each."""
+    listener = Listener()
+    for number in range(1000):
+        made = progress(attempts=0)
+        made.fail(ErrorKind.OVERLOADED, f"number {number}")
+        listener.tell(made)
+    other = progress(attempts=0, service="users")
+    other.fail(ErrorKind.OVERLOADED, "")
+    listener.tell(other)
+    assert [line.split()[1] for _, line in listener.said] == ["service=orders", "service=users"]
+    assert len(listener.records) == 1001
+    await eventually(lambda: len(listener.said) == 3)
+    level, line = listener.said[2]
+    assert level == "WARNING"
+    assert line.endswith('kind=overloaded times=999 detail="number 999"')
+    assert listener.lines[2].__dict__["times"] == 999
 
 
 def test_the_fields_in_the_documentation() -> None:

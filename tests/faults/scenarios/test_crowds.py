@@ -27,11 +27,16 @@ ELSEWHERE = "elsewhere"
 """The process to which gateways connect back when an instance of the crowd registers: not the one that users need."""
 
 
-def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scenario) -> None:
+@pytest.mark.parametrize(
+    ("row", "begin", "within"), [("L1", "begin within 3 s", 3.0), ("L1 burst", "begin in one instant", 0.0)]
+)
+def test_l1_a_thousand_instances_register(
+    tmp_path: Path, scenario: Scenario, row: str, begin: str, within: float
+) -> None:
     """All of them are served soon, and users who are there do not notice."""
     bar = "0 failed; all registered <= 5 s, everywhere <= 1 s later; <= 5 rebuilds a second; p99 at most doubled"
     with (
-        scenario("L1", "1,000 instances of 50 services register at once at two gateways", bar) as seen,
+        scenario(row, f"1,000 instances of 50 services {begin} and register at two gateways", bar) as seen,
         RedisServer(tmp_path) as redis,
         Fleet(tmp_path, redis.url) as fleet,
     ):
@@ -40,7 +45,7 @@ def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scen
             with load.window() as usual:
                 load.run(3)
             marks = fleet.marks
-            with load.window() as during, crowd(tmp_path, fleet, nice=5) as joining:
+            with load.window() as during, crowd(tmp_path, fleet, nice=5, within=within) as joining:
                 took = seconds_until(lambda: joining.registered == CROWD, 60)
                 converged = seconds_until(lambda: all(one.known[-1].active == CROWD + 2 for one in fleet.gateways))
                 errors = joining.errors
@@ -61,7 +66,7 @@ def test_l1_a_thousand_instances_register_at_once(tmp_path: Path, scenario: Scen
         assert during.p99 <= 1.0 * RECOVERY
 
 
-def crowd(folder: Path, fleet: Fleet, *, nice: int = 0) -> Crowd:
+def crowd(folder: Path, fleet: Fleet, *, nice: int = 0, within: float = 0.0) -> Crowd:
     """A thousand instances of fifty services.
 
     Args:
@@ -69,11 +74,12 @@ def crowd(folder: Path, fleet: Fleet, *, nice: int = 0) -> Crowd:
         fleet: whose gateways they register with.
         nice: by how much they give way to the site, with the process that is connected back to: they stand for other
             machines, which would not take the gateways' processors.
+        within: seconds in which they begin.
     """
     elsewhere = fleet.members[-1]
     assert elsewhere.name == ELSEWHERE
     os.setpriority(os.PRIO_PROCESS, elsewhere.pid, nice)
-    return Crowd(folder, fleet.gateways, elsewhere.serves, CROWD, services=50, nice=nice)
+    return Crowd(folder, fleet.gateways, elsewhere.serves, CROWD, services=50, nice=nice, within=within)
 
 
 def most_rebuilds(gateway: Member, mark: int) -> int:
