@@ -86,6 +86,8 @@ def _read_request(method: str, path: str, host: str | None, headers: Headers) ->
     raw = re.split(r"[?#]", path, maxsplit=1)[0]
     # As a client would send it: what is encoded stays so.
     segments = split_raw_path(b"%".join(map(quoted, raw.split("%"))))
+    if segments[0] == "h":
+        raise ConfigurationError("/h/ belongs to the control plane: whichever node is asked answers it itself")
     is_socket = method.upper() == "WEBSOCKET"
     kind = RouteKind.WEBSOCKET if is_socket else RouteKind.HTTP
     request = Request(segments, "GET" if is_socket else method.upper(), kind, host)

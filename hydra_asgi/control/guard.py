@@ -210,6 +210,8 @@ class Guard:
         was_named = service is None and bool(ip) and self._named.get(ip, self._clock())
         if was_named or self._is_accepted_network(ip):
             return
+        if header_of(scope, b"hydra-signature") is not None:
+            raise RefusedError(401, "the signature cannot be checked without a secret; set HYDRA_SECRET here")
         raise RefusedError(401, "the call is not signed; set HYDRA_SECRET there, or accept_unsigned here")
 
     def _is_accepted_network(self, ip: str) -> bool:

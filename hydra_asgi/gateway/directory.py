@@ -293,6 +293,6 @@ def _report(before: DirectoryState, after: DirectoryState) -> None:
     known: set[object] = {*before.table.skipped, *before.table.conflicts}
     fresh = [problem for problem in (*after.table.skipped, *after.table.conflicts) if problem not in known]
     for problem in fresh[:MAX_REPORTED]:
-        _logger.warning("a route of the directory has a problem: %s", problem)
+        _logger.warning("a route of the directory: %s", problem)
     if len(fresh) > MAX_REPORTED:
         _logger.warning("%d more routes have problems", len(fresh) - MAX_REPORTED)

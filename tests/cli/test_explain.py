@@ -109,6 +109,7 @@ def test_hosts_urls_and_sockets(site: LiveSite) -> None:
         (["GET", "https:///orders"], "the URL names no host"),
         (["GET", "https://me:hush@shop.test/"], "or a user beside it: expected http://host/path"),
         (["GET", "/a/../b"], "is a dot segment"),
+        (["GET", "/h/ready"], "/h/ belongs to the control plane"),
         (["GET", "/a%2"], "has a '%' without two hexadecimal digits"),
         (["G T", "/"], "'G T' is no method: expected GET, POST, ... or WEBSOCKET"),
         (["GET", "/", "--key", "short"], "--key is 'short': a key is 16 to 64 letters, digits, - and _"),

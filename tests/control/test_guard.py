@@ -84,6 +84,11 @@ def test_bad_signatures(scope: Any, word: str) -> None:
     assert word in error.reason
 
 
+def test_a_signature_that_nobody_can_check() -> None:
+    """Whoever signs is told that the secret is missing here, not there."""
+    assert "without a secret; set HYDRA_SECRET here" in refused(guard(secret=""), signed()).reason
+
+
 def test_replay() -> None:
     """A signature is good once; another nonce is another call."""
     the = guard()

@@ -8,6 +8,7 @@ that a large directory costs neither a long computation nor a hundred thousand o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, is_
+from typing import NamedTuple
 
 from hydra_asgi.core.instance import Route, RouteKind, ServiceInstance
 from hydra_asgi.core.routing.balance import Group
@@ -25,8 +26,25 @@ __all__ = ["Compiled", "PrivateRoute", "Skipped", "compile_routes"]
 PrivateRoute = tuple[tuple[str, str], Route]
 """An instance's key and a route of it."""
 
-Skipped = tuple[tuple[str, str], str, str]
-"""A route that could not be taken in: the instance's key, the template, the reason."""
+
+class Skipped(NamedTuple):
+    """A route that could not be taken in.
+
+    Attributes:
+        key: the instance's.
+        template: the route.
+        reason: why.
+    """
+
+    key: tuple[str, str]
+    template: str
+    reason: str
+
+    def __str__(self) -> str:
+        """For the operator."""
+        service, address = self.key
+        return f"{self.template} of {service} at {address} is left out: {self.reason}"
+
 
 MAX_EMPTY = 1_000
 """So many places may have lost their routes before the tree is built from nothing, without them."""
@@ -183,7 +201,7 @@ class _Compilation:
 
     def _skip(self, instance: ServiceInstance, route: Route, reason: str) -> None:
         if instance.service in self._changed:  # of others it is known
-            self._skipped.append((instance.key, route.template, reason))
+            self._skipped.append(Skipped(instance.key, route.template, reason))
 
     def _place(self, route: Route, service: str) -> list[Declaration] | str:
         """The declarations of all routes of this shape, or why there are none."""

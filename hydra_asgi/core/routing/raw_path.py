@@ -61,25 +61,30 @@ def split_raw_path(raw: bytes) -> tuple[str, ...]:
 
 def _check(raw: bytes) -> None:
     if not raw.startswith(b"/"):
-        raise PathError(400, f"the path {raw[:80]!r} does not start with '/'")
+        raise PathError(400, f"the path {_shown(raw)} does not start with '/'")
     found = _FORBIDDEN.search(raw)
     if found is not None:
-        raise PathError(400, f"the path {raw[:80]!r} holds {found[0]!r}, which has to be percent-encoded or left out")
+        raise PathError(400, f"the path {_shown(raw)} holds {_shown(found[0])}, which has to be escaped or left out")
     found = _BROKEN_ESCAPE.search(raw)
     if found is not None:
-        raise PathError(400, f"the path {raw[:80]!r} has a '%' without two hexadecimal digits")
+        raise PathError(400, f"the path {_shown(raw)} has a '%' without two hexadecimal digits")
 
 
 def _decode(segment: bytes) -> str:
     decoded = unquote_to_bytes(segment) if b"%" in segment else segment
     if _CONTROL_BYTE.search(decoded):
-        raise PathError(400, f"the path segment {segment[:80]!r} holds a control character")
+        raise PathError(400, f"the path segment {_shown(segment)} holds a control character")
     if _DOT_SEGMENT.search(decoded):
-        raise PathError(400, f"the path segment {segment[:80]!r} is a dot segment: ask for the path it leads to")
+        raise PathError(400, f"the path segment {_shown(segment)} is a dot segment: ask for the path it leads to")
     try:
         text = decoded.decode("utf-8")
     except UnicodeDecodeError:
         return segment.decode("ascii")
     if _CONTROL.search(text):
-        raise PathError(400, f"the path segment {segment[:80]!r} holds a control character")
+        raise PathError(400, f"the path segment {_shown(segment)} holds a control character")
     return text
+
+
+def _shown(raw: bytes) -> str:
+    """For people: what came, with escapes for whatever does not print."""
+    return repr(raw[:80])[1:]

@@ -56,6 +56,13 @@ class Conflict:
     winner: str
     loser: str
 
+    def __str__(self) -> str:
+        """For the operator."""
+        methods = "ANY" if self.methods is None else ",".join(sorted(self.methods))
+        kind = "WEBSOCKET" if self.kind is RouteKind.WEBSOCKET else methods
+        route = f"{kind} {self.host or ''}{self.template}"
+        return f"{route} is published by {self.winner} and by {self.loser}; {self.winner} answers it, which came first"
+
 
 class Declaration(NamedTuple):
     """A route and an instance that declares it. A tuple, because a large directory has them by the ten thousand.

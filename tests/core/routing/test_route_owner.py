@@ -108,6 +108,15 @@ def test_nothing_is_left_behind_a_service_that_takes_all() -> None:
     )
 
 
+def test_a_conflict_in_words() -> None:
+    """An operator reads which route, who publishes it, and who answers."""
+    get = Conflict("/x/{id}", RouteKind.HTTP, "shop.example", frozenset({"HEAD", "GET"}), "a", "b")
+    told = "GET,HEAD shop.example/x/{id} is published by a and by b; a answers it, which came first"
+    assert str(get) == told
+    assert str(Conflict("/x", RouteKind.HTTP, None, None, "a", "b")).startswith("ANY /x is published by a and by b;")
+    assert str(Conflict("/x", RouteKind.WEBSOCKET, None, None, "a", "b")).startswith("WEBSOCKET /x is")
+
+
 def test_what_one_loses_to_two_is_named_twice() -> None:
     """GET is lost to one service, POST to another, and no method is counted twice."""
     declarations = [declare("a", 1, "GET"), declare("b", 2, "GET", "POST"), declare("c", 3, "GET", "POST")]
