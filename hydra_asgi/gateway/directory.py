@@ -8,14 +8,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from hydra_asgi.core.directory.departed import Departed
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, HELD_SECONDS, SWEEP_SECONDS
 from hydra_asgi.core.directory.recovery import Recovery
-from hydra_asgi.core.instance import Snapshot
+from hydra_asgi.core.instance import ServiceInstance, Snapshot
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
 from hydra_asgi.ports import Clock, Store
@@ -124,6 +124,11 @@ class Directory:
     def health_lasts(self) -> float:
         """Seconds since the present health began."""
         return self._health.lasts
+
+    def expect(self, instances: Iterable[ServiceInstance]) -> None:
+        """Answer "not now" for the routes of these instead of "no such page", while they are not listed."""
+        self._departed.expect(instances)
+        self._is_stale = True
 
     @property
     def is_starting(self) -> bool:

@@ -64,6 +64,7 @@ class StaticInstances:
         store: where they are listed.
         upstream: carries health checks.
         prober: resolves host names.
+        on_change: is told which instances are kept from now on, whether they are well or not.
         clock: seconds that only move forward.
         sleep: waits.
     """
@@ -75,6 +76,7 @@ class StaticInstances:
         prober: Prober,
         instances: Sequence[Tended] = (),
         *,
+        on_change: Callable[[Sequence[ServiceInstance]], None] = lambda instances: None,
         clock: Clock = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -83,8 +85,10 @@ class StaticInstances:
         self._prober = prober
         self._clock = clock
         self._sleep = sleep
+        self._on_change = on_change
         self._kept = [_Kept(tended) for tended in instances]
         self._one_at_a_time = asyncio.Lock()
+        on_change([tended.instance for tended in instances])
 
     async def run(self) -> None:
         """Tend to them until cancelled; then call `leave`."""
@@ -112,6 +116,7 @@ class StaticInstances:
                     same.tended, same.is_listed = tended, False  # announced anew under its lease
                 kept.append(same)
             self._kept = kept
+            self._on_change([tended.instance for tended in instances])
             await asyncio.gather(*(self._release(one) for one in left))
         await self.tend()
 

@@ -126,7 +126,8 @@ class GatewayRole:
 
     def statics(self, instances: Sequence[Tended]) -> StaticInstances:
         """What keeps instances listed that register nowhere."""
-        return StaticInstances(self._on.store, self._on.upstream, self._on.prober, instances)
+        on = self._on
+        return StaticInstances(on.store, on.upstream, on.prober, instances, on_change=self.directory.expect)
 
     def own_listeners(self) -> list[tuple[str, int]]:
         """Where this node listens itself: nobody may register a service there."""

@@ -285,6 +285,19 @@ async def test_a_route_that_went_is_remembered_for_an_hour() -> None:
     assert not await rig.directory.refresh()
 
 
+async def test_what_is_expected_is_not_unknown() -> None:
+    """Routes that somebody wrote down are answered "not now" until their instance is listed, in a new state at once."""
+    rig = Rig()
+    await rig.directory.refresh()
+    rig.directory.expect([instance()])
+    assert await rig.directory.refresh()
+    assert rig.directory.state.departed.match(("orders",), "GET") is not None
+    rig.store.show(instance())
+    await rig.directory.refresh()
+    assert rig.directory.state.table.match(("orders",), "GET") is not None
+    assert rig.directory.state.departed.match(("orders",), "GET") is None
+
+
 class Settings(Mapping[str, ServiceSettings]):
     """Settings that note which thread reads them."""
 

@@ -37,8 +37,15 @@ class Rig:
         self.store = MemoryStore(self.clock) if store is None else store
         self.upstream = upstream or FakeUpstream(FakeResponse())
         self.prober = FakeProber({"box": ["10.0.0.9"]})
+        self.expected: list[list[str]] = []
         self.statics = StaticInstances(
-            self.store, self.upstream, self.prober, instances, clock=self.clock, sleep=self.clock.sleep
+            self.store,
+            self.upstream,
+            self.prober,
+            instances,
+            on_change=lambda kept: self.expected.append([one.address.host for one in kept]),
+            clock=self.clock,
+            sleep=self.clock.sleep,
         )
 
     async def listed(self) -> Sequence[ServiceInstance]:
@@ -176,6 +183,7 @@ async def test_swap() -> None:
     assert sorted(after) == ["a", "b", "d"]
     assert after["a"] == before["a"]
     assert (after["b"].token, after["b"].weight) == (before["b"].token, 3.0)
+    assert rig.expected == [["a", "b", "c"], ["a", "b", "c"], ["d", "b", "a"]]
 
 
 async def test_leaving() -> None:

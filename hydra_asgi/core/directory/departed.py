@@ -1,6 +1,6 @@
 """A memory of routes that were known a short while ago: they are answered "not now" instead of "no such thing"."""
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from itertools import islice
 
@@ -18,17 +18,24 @@ _Published = tuple[str, tuple[Route, ...]]
 
 
 class Departed:
-    """Instances that left, with the time they left.
+    """Instances that left, with the time they left, and those that are expected.
 
     Instances of one service with the same routes are remembered as one: a service that is scaled up and down all day
     takes no more room than one that went once.
     """
 
     def __init__(self) -> None:
+        self._expected: dict[_Published, ServiceInstance] = {}
         self._left: dict[_Published, tuple[float, ServiceInstance]] = {}
         self._routes = 0
         self._present: tuple[ServiceInstance, ...] = ()
         self._missing: dict[_Published, ServiceInstance] = {}
+
+    def expect(self, instances: Iterable[ServiceInstance]) -> None:
+        """Take these for instances that left, for as long as nothing else is said: somebody wrote them down, so they
+        will come.
+        """
+        self._expected = {(one.service, one.routes): _slim(one) for one in instances if one.routes}
 
     def note(self, old: Snapshot, new: Snapshot, now: float) -> None:
         """Remember which instances of `old` are gone in `new`.
@@ -58,21 +65,20 @@ class Departed:
         """
         while self.is_due(now):
             self._forget(next(iter(self._left)))
-        if not self._left:
+        away = {**self._expected, **{published: instance for published, (_, instance) in self._left.items()}}
+        if not away:
             return ()
-        services = {service for service, _ in self._left}
+        services = {service for service, _ in away}
         published = {(one.service, id(one.routes)): one for one in self._present if one.service in services}
         present = {(service, route) for (service, _), one in published.items() for route in one.routes}
-        self._missing = {left: self._without(instance, present) for left, (_, instance) in self._left.items()}
+        self._missing = {left: self._without(instance, present) for left, instance in away.items()}
         return tuple(instance for instance in self._missing.values() if instance.routes)
 
     def _remember(self, instance: ServiceInstance, now: float) -> None:
         published = (instance.service, instance.routes)
         if published in self._left:
             self._forget(published)
-        # Only what a route needs is kept: resources alone may be ten thousand names.
-        slim = replace(instance, resources=frozenset(), fragments=None, menu_items=())
-        self._left[published] = (now, slim)
+        self._left[published] = (now, _slim(instance))
         self._routes += len(instance.routes)
         while self._routes > MAX_DEPARTED_ROUTES:
             self._forget(next(iter(self._left)))
@@ -88,3 +94,8 @@ class Departed:
         if known is not None and known.order == instance.order and known.routes == routes:
             return known
         return replace(instance, routes=routes)
+
+
+def _slim(instance: ServiceInstance) -> ServiceInstance:
+    """Only what a route needs is kept: resources alone may be ten thousand names."""
+    return replace(instance, resources=frozenset(), fragments=None, menu_items=())

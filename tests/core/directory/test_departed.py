@@ -119,3 +119,18 @@ def test_what_is_departed_stays_the_same_object() -> None:
     assert again is first
     departed.note(snapshot(stays), snapshot(), 3.0)
     assert templates(departed, 3.0) == [("orders", "/a"), ("orders", "/old"), ("orders", "/a")]
+
+
+def test_what_is_expected_is_away_until_it_comes() -> None:
+    """Instances that somebody wrote down count as gone for as long as nothing else is said, but for what is there."""
+    departed = Departed()
+    departed.expect([instance(1, "/a", "/b"), instance(2)])
+    assert templates(departed, 0.0) == [("orders", "/a"), ("orders", "/b")]
+    assert templates(departed, 10 * REMEMBERED_SECONDS) == [("orders", "/a"), ("orders", "/b")]
+    departed.note(snapshot(), snapshot(instance(1, "/a")), 0.0)
+    assert templates(departed, 1.0) == [("orders", "/b")]
+    departed.note(snapshot(instance(1, "/a", "/b")), snapshot(), 2.0)
+    assert templates(departed, 3.0) == [("orders", "/a"), ("orders", "/b")]
+    departed.expect([])
+    assert templates(departed, 3.0) == [("orders", "/a"), ("orders", "/b")]
+    assert templates(departed, 3.0 + REMEMBERED_SECONDS) == []
