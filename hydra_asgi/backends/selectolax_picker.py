@@ -9,6 +9,7 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, SelectolaxError
 
+from hydra_asgi.core.patterns import at_most_one, many
 from hydra_asgi.errors import ConfigurationError, PickError
 
 __all__ = [
@@ -30,12 +31,12 @@ MAX_SELECTOR = 512
 IN_THREAD = 64 * 1024
 """Bytes. What is smaller is parsed in about a millisecond, less than a thread's turn may take."""
 
-_ATTRIBUTE = (
-    rb"[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+"
-    rb"(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>]*+))?+"
+_ATTRIBUTE = r"[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+" + at_most_one(
+    r"[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>]*+)"
 )
-_ATTRIBUTES = re.compile(_ATTRIBUTE)
-_MARKUP = re.compile(rb"<(?:(!--)|(/?)([A-Za-z][^ \t\n\f\r/>]*+)((?:[ \t\n\f\r/]++|" + _ATTRIBUTE + rb")*+))")
+_ATTRIBUTES = re.compile(_ATTRIBUTE.encode())
+_ALL_ATTRIBUTES = many(rf"[ \t\n\f\r/]++|{_ATTRIBUTE}")
+_MARKUP = re.compile(rf"<(?:(!--)|(/?)([A-Za-z][^ \t\n\f\r/>]*+)({_ALL_ATTRIBUTES}))".encode())
 
 _COMMENT_END = re.compile(rb"--!?>")
 # Their content is text, except inside SVG and MathML.

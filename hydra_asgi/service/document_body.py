@@ -2,12 +2,14 @@
 
 import re
 
+from hydra_asgi.core.patterns import many
+
 __all__ = ["body_of"]
 
-_DOCUMENT = re.compile(r"(?:\s|<!--(?:(?!-->).)*+-->)*+<(?:!doctype\b|html[\s>])", re.IGNORECASE | re.DOTALL)
+_DOCUMENT = re.compile(many(rf"\s|<!--{many('(?!-->).')}-->") + r"<(?:!doctype\b|html[\s>])", re.IGNORECASE | re.DOTALL)
 # What may hold the letters "<body" before the tag itself, and the start of the tag.
 _HEAD = re.compile(r"<(?:(!)--|(script|style|title|template|noscript)(?=[\s/>])|(body)(?=[\s/>]))", re.IGNORECASE)
-_REST_OF_TAG = re.compile(r"(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+>")
+_REST_OF_TAG = re.compile(many(r"[^>\"']|\"[^\"]*+\"|'[^']*+'") + ">")
 _END = re.compile(r"</body\s*+>", re.IGNORECASE)
 
 

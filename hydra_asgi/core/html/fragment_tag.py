@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from hydra_asgi.core.binding import Binding, parse_bindings
+from hydra_asgi.core.patterns import at_most_one
 from hydra_asgi.errors import BindingError
 
 __all__ = ["MAX_ATTRIBUTES", "FragmentTag", "parse_fragment_tag"]
@@ -20,7 +21,9 @@ MAX_ATTRIBUTES = 64
 
 _ATTRIBUTE = re.compile(
     rb"(?P<name>[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+)"
-    rb"(?:[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>[^ \t\n\f\r>]*+)))?+"
+    + at_most_one(
+        r"[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'|(?P<bare>[^ \t\n\f\r>]*+))"
+    ).encode()
 )
 _SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9._~-]{0,62}")
 _REF = re.compile(r"[A-Za-z0-9._~:/-]{1,128}")

@@ -9,15 +9,17 @@ from collections.abc import Iterable
 from itertools import groupby
 from typing import Final
 
+from hydra_asgi.core.patterns import many
+
 __all__ = ["ATTRIBUTES", "any_of", "ordinary_markup", "plain_element", "start_of"]
 
-ATTRIBUTES: Final = (
+ATTRIBUTES: Final = many(
     # Attributes that are complete for certain (13.2.5.32 to 13.2.5.39). A name without a value is complete when
     # something other than `=` follows it, a bare value when white space or `>` does.
-    r"(?:[ \t\n\f\r/]*+[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+(?:"
+    r"[ \t\n\f\r/]*+[^ \t\n\f\r/>][^ \t\n\f\r/>=]*+(?:"
     r"[ \t\n\f\r]*+=[ \t\n\f\r]*+(?:\"[^\"]*+\"|'[^']*+'|[^ \t\n\f\r>\"'][^ \t\n\f\r>]*+(?=[ \t\n\f\r>])|(?=>))"
     r"|(?=[ \t\n\f\r]*+[^ \t\n\f\r=])"
-    r"))*+"
+    r")"
 )
 
 
@@ -33,7 +35,7 @@ def any_of(names: Iterable[bytes]) -> str:
 def ordinary_markup(special: Iterable[bytes]) -> re.Pattern[bytes]:
     """Text and whole tags, as many as there are, of elements other than `special`; no comments, no declarations."""
     tag = rf"</?+(?!{any_of(special)}[ \t\n\f\r/>])[A-Za-z][^ \t\n\f\r/>]*+{ATTRIBUTES}[ \t\n\f\r/]*+>"
-    return re.compile(rf"(?:[^<]++|{tag})*+".encode())
+    return re.compile(many(f"[^<]++|{tag}").encode())
 
 
 def plain_element(name: bytes) -> re.Pattern[bytes]:
