@@ -52,6 +52,9 @@ MASS_SILENCE = (
 """Said at every node that reads it in the store, not only where it was found out. Without a number that would change
 with each beat that comes back."""
 
+BREATH_SECONDS = 0.000_05
+"""As short as a system can sleep."""
+
 MAX_REPORTED = 20
 """How many new problems with routes one change may write to the log."""
 
@@ -222,7 +225,7 @@ class Directory:
         began = self._clock()
         before, snapshot = self.state, self._recovery.snapshot
         if sum(1 + len(instance.routes) for instance in snapshot.instances) > BIG:
-            self.state = await asyncio.to_thread(self._compile, began)
+            self.state = await asyncio.to_thread(self._compile, began, _let_the_loop_run)
         else:
             self.state = self._compile(began)
         # Only now: a build that failed is tried again with the next poll.
@@ -231,11 +234,11 @@ class Directory:
         self._is_crowded = abs(len(snapshot.instances) - len(before.snapshot.instances)) >= MANY
         _report(before, self.state)
 
-    def _compile(self, now: float) -> DirectoryState:
+    def _compile(self, now: float, breathe: Callable[[], object] = lambda: None) -> DirectoryState:
         """The next state. Runs in a thread, one at a time; nothing that it reads changes meanwhile."""
         before, snapshot = self.state, self._recovery.snapshot
         self._departed.note(before.snapshot, snapshot, now)
-        return build_state(snapshot, self._departed.prune(now), self._own, before=before)
+        return build_state(snapshot, self._departed.prune(now), self._own, before=before, breathe=breathe)
 
     def _tell(self) -> None:
         for listener in tuple(self._listeners.values()):
@@ -291,6 +294,11 @@ def rest_times(period: float, chance: float, build_seconds: float, *, is_crowded
     least = CROWD_REST_SECONDS if is_crowded else MIN_REST_SECONDS
     still = min(pause, max(least, REST_PER_BUILD * build_seconds))
     return still, pause - still
+
+
+def _let_the_loop_run() -> None:
+    """Give the interpreter's lock away for a moment: else the loop waits for it 5 ms, at each step of each request."""
+    time.sleep(BREATH_SECONDS)
 
 
 def _report(before: DirectoryState, after: DirectoryState) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -316,12 +317,17 @@ class Settings(Mapping[str, ServiceSettings]):
 
 
 @pytest.mark.parametrize(("routes", "on_the_loop"), [(BIG - 1, True), (BIG, False)])
-async def test_a_big_table_is_built_in_a_thread(routes: int, on_the_loop: bool) -> None:
-    """Requests are not held up by a rebuild of thousands of routes."""
+async def test_a_big_table_is_built_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, routes: int, on_the_loop: bool
+) -> None:
+    """Requests are not held up by a rebuild of thousands of routes: it takes a thread, which takes breaks."""
     rig, settings = Rig(), Settings()
+    breathing: set[int] = set()
+    monkeypatch.setattr(time, "sleep", lambda seconds: breathing.add(threading.get_ident()))
     rig.store.shown = Snapshot(Revision("a", 5), (instance(1, *(f"/r{number}" for number in range(routes))),), settings)
     assert await rig.directory.refresh()
     assert (threading.get_ident() in settings.readers) is on_the_loop
+    assert breathing == (set() if on_the_loop else settings.readers)
     assert rig.directory.state.table.match(("r7",), "GET") is not None
 
 

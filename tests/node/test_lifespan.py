@@ -1,6 +1,7 @@
 """Our start and stop around the lifespan of the mounted app."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -93,6 +94,22 @@ async def test_app_without_lifespan(consume: bool, how: str) -> None:
     await server.run(app)
     assert server.log == ["start", "serving", "stop"]
     assert server.types == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+async def test_the_first_requests_meet_no_full_collection() -> None:
+    """What start-up left to the garbage collector is done before the server takes requests."""
+    server = Server()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == 2:
+            server.log.append("collected")
+
+    gc.callbacks.append(note)
+    try:
+        await server.run(Starlette())
+    finally:
+        gc.callbacks.remove(note)
+    assert server.log.index("start") < server.log.index("collected") < server.log.index("serving")
 
 
 async def test_start_failure_is_reported_once_and_raised() -> None:

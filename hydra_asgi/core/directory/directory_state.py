@@ -1,6 +1,6 @@
 """Everything a request needs to know of the directory, as one immutable value."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hydra_asgi.core.directory.overview import Overview, build_overview
@@ -52,6 +52,7 @@ def build_state(
     local: LocalApp | None = None,
     *,
     before: DirectoryState | None = None,
+    breathe: Callable[[], object] = lambda: None,
 ) -> DirectoryState:
     """Compile a snapshot, the mounted app, and the instances that left.
 
@@ -60,6 +61,7 @@ def build_state(
         departed: the instances that left.
         local: the mounted app.
         before: the state that this one follows; what has not changed since is taken over.
+        breathe: see `compile_routes`.
     """
     before = before or DirectoryState()
     own = None if local is None else _own(snapshot, local, before.own)
@@ -67,13 +69,16 @@ def build_state(
     # First, so that the app's own menu items come before those of others.
     instances = (*others,) if own is None else (own, *others)
     hidden = [(local.instance.key, route) for route in local.hidden] if local is not None else ()
-    table = RouteTable.build(instances, snapshot.settings, private=hidden, before=before.table)
+    table = RouteTable.build(instances, snapshot.settings, private=hidden, before=before.table, breathe=breathe)
+    breathe()
     visible = _visible(snapshot, local)
+    overview = build_overview(visible, (before.visible, before.overview))
+    breathe()
     return DirectoryState(
         snapshot=snapshot,
         table=table,
-        departed=RouteTable.build(departed, snapshot.settings, before=before.departed),
-        overview=build_overview(visible, (before.visible, before.overview)),
+        departed=RouteTable.build(departed, snapshot.settings, before=before.departed, breathe=breathe),
+        overview=overview,
         own=own,
         needs_key=any(group.needs_key for group in table.services.values()),
         visible=visible,

@@ -5,7 +5,7 @@ did: its routes, and those of other services at the same places. Everything else
 that a large directory costs neither a long computation nor a hundred thousand objects whenever an instance restarts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter, is_
 from typing import NamedTuple
@@ -51,8 +51,15 @@ MAX_EMPTY = 1_000
 
 _HTTP = RouteKind.HTTP  # looked up once, because a lookup is slow up to Python 3.11
 
+_SOME = 16
+"""Places that are decided between two breaths."""
+
 _NOT_ASKED = ""
 """In the place of a place: nothing changes there."""
+
+
+def _go_on() -> None:
+    """Nobody else is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ def compile_routes(
     settings: Mapping[str, ServiceSettings],
     private: frozenset[PrivateRoute],
     before: Compiled | None = None,
+    breathe: Callable[[], object] = _go_on,
 ) -> Compiled:
     """Compile a directory.
 
@@ -95,6 +103,7 @@ def compile_routes(
         settings: central settings by service.
         private: routes that path prefixes in the settings do not limit.
         before: the last result, of which everything is taken over that is still right; never changed.
+        breathe: called every millisecond or so of the work, for whoever has to share a processor or a lock meanwhile.
     """
     by_service: dict[str, list[ServiceInstance]] = {}
     # By age, so that a service's place in this dict is its precedence.
@@ -102,7 +111,7 @@ def compile_routes(
         by_service.setdefault(instance.service, []).append(instance)
     if before is not None and (before.private != private or before.empty > MAX_EMPTY):
         before = None
-    return _Compilation(by_service, settings, private, before).run()
+    return _Compilation(by_service, settings, private, before, breathe).run()
 
 
 def _by_age(instances: Iterable[ServiceInstance]) -> list[ServiceInstance]:
@@ -121,11 +130,13 @@ class _Compilation:
         settings: Mapping[str, ServiceSettings],
         private: frozenset[PrivateRoute],
         before: Compiled | None,
+        breathe: Callable[[], object],
     ) -> None:
         self._by_service = by_service
         self._settings = settings
         self._private = private
         self._before = before
+        self._breathe = breathe
         # Of the few services that are limited.
         self._prefixes = {service: PathPrefixes(own.prefixes) for service, own in settings.items() if own.prefixes}
         self._declared: dict[Paths, list[Declaration]] = {}
@@ -146,6 +157,7 @@ class _Compilation:
         concerned = changed if before is None else self._open_places(before)
         for service, instances in self._by_service.items():
             if service in concerned:
+                self._breathe()
                 for instance in instances:
                     for route in instance.routes:
                         self._declare(instance, route)
@@ -156,7 +168,7 @@ class _Compilation:
             settings=self._settings,
             private=self._private,
             groups={
-                service: self._group_of(instances) if service in changed else old[service]
+                service: self._whole_group(instances) if service in changed else old[service]
                 for service, instances in self._by_service.items()
             },
             http=self._http,
@@ -228,7 +240,9 @@ class _Compilation:
         old, empty = ((), 0) if self._before is None else (self._before.conflicts, self._before.empty)
         fresh: list[Conflict] = []
         over: set[int] = set()
-        for node, declarations in self._declared.items():
+        for number, (node, declarations) in enumerate(self._declared.items()):
+            if not number % _SOME:
+                self._breathe()
             if node.leaf is not None:
                 over.update(map(id, node.leaf.conflicts))
             if declarations:
@@ -237,6 +251,10 @@ class _Compilation:
             else:
                 node.leaf, empty = None, empty + 1
         return (*(conflict for conflict in old if id(conflict) not in over), *fresh), empty
+
+    def _whole_group(self, instances: Sequence[ServiceInstance]) -> Group:
+        self._breathe()
+        return self._group_of(instances)
 
     def _group_of(self, instances: Sequence[ServiceInstance]) -> Group:
         """The group of these instances of one service, the same object for the same instances."""

@@ -5,7 +5,7 @@ parameter, parameter, rest of the path; then the service that registered first. 
 with its trailing slash added or taken away, so that the owning app can redirect.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -47,6 +47,7 @@ class RouteTable:
         *,
         private: Iterable[PrivateRoute] = (),
         before: "RouteTable | None" = None,
+        breathe: Callable[[], object] = lambda: None,
     ) -> Self:
         """Compile a directory.
 
@@ -55,10 +56,11 @@ class RouteTable:
             settings: central settings by service.
             private: routes that only this node knows; path prefixes in the settings do not limit them.
             before: the table that this one follows; the more instances are the very same objects, the less is done.
+            breathe: see `compile_routes`.
         """
         listed = tuple(instances)
         known = None if before is None else before._compiled
-        compiled = compile_routes(listed, settings or {}, frozenset(private), known)
+        compiled = compile_routes(listed, settings or {}, frozenset(private), known, breathe)
         return cls(
             services=compiled.groups,
             conflicts=compiled.conflicts,

@@ -81,3 +81,19 @@ def test_two_versions_need_a_key() -> None:
     second = replace(ORDERS, address=Address("http", "10.0.0.1", 9), version=2, token=1_000_000_009)
     assert not build_state(Snapshot(Revision("e", 3), (ORDERS,)), ()).needs_key
     assert build_state(Snapshot(Revision("e", 3), (ORDERS, second)), ()).needs_key
+
+
+def test_a_long_compilation_can_share_its_processor() -> None:
+    """It says when others may work, again and again, whether services or places are many; and builds the same."""
+    routes = tuple(Route(f"/r{number}") for number in range(160))
+    many = [replace(ORDERS, service=f"s{number}", token=number, order=number, routes=()) for number in range(20)]
+    breaths: list[None] = []
+
+    def breathe() -> None:
+        breaths.append(None)
+
+    snapshot = Snapshot(Revision("e", 3), (*many, replace(ORDERS, routes=routes, order=99)))
+    state = build_state(snapshot, (), breathe=breathe)
+    assert len(breaths) >= 20 + 160 // 16
+    assert state.table.match(("r7",), "GET") is not None
+    assert len(state.table.services) == 21
