@@ -15,6 +15,7 @@ from hydra_asgi.core.directory.departed import Departed
 from hydra_asgi.core.directory.directory_state import DirectoryState, LocalApp, build_state
 from hydra_asgi.core.directory.lease_times import BEAT_SECONDS, HELD_SECONDS, SWEEP_SECONDS
 from hydra_asgi.core.directory.recovery import Recovery
+from hydra_asgi.core.directory.rest_times import rest_times
 from hydra_asgi.core.instance import ServiceInstance, Snapshot
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory_health import DirectoryHealth, Health
@@ -28,19 +29,8 @@ BIG = 200
 """So many instances and routes are compiled on the loop, in a millisecond or two. More of them are in a thread, because
 nobody can tell beforehand how much of them has changed."""
 
-JITTER = 0.1
-"""Polls of many nodes drift apart by up to a tenth of the period, so that they do not reach the store together."""
-
-MIN_REST_SECONDS = 0.05
-"""However often the store wakes us: not more than twenty rebuilds a second."""
-
 MANY = 5
-CROWD_REST_SECONDS = 0.25
-"""When so many instances came or went with one rebuild, more are on their way, as when a whole site starts: they are
-taken together, at most five rebuilds a second. A change on its own is not made to wait for that."""
-
-REST_PER_BUILD = 4
-"""We rest four times as long as a rebuild took: a flapping service costs at most a fifth of our time."""
+"""When so many instances came or went with one rebuild, more are on their way; see `rest_times`."""
 
 STORE_PATIENCE_SECONDS = 2.0
 """A poll that takes longer has failed. Stores have shorter timeouts of their own; this one is for those that hang."""
@@ -279,21 +269,6 @@ class Directory:
         with suppress(TimeoutError):
             async with asyncio.timeout(listening):
                 await self._wake.wait()
-
-
-def rest_times(period: float, chance: float, build_seconds: float, *, is_crowded: bool = False) -> tuple[float, float]:
-    """How long to rest between two polls, in seconds: first deaf, then listening for a wake.
-
-    Args:
-        period: the usual time between two polls.
-        chance: a number from 0 to 1 that is different on every node.
-        build_seconds: how long the last rebuild took.
-        is_crowded: many instances came or went with it.
-    """
-    pause = period * (1 - JITTER + 2 * JITTER * chance)
-    least = CROWD_REST_SECONDS if is_crowded else MIN_REST_SECONDS
-    still = min(pause, max(least, REST_PER_BUILD * build_seconds))
-    return still, pause - still
 
 
 def _let_the_loop_run() -> None:

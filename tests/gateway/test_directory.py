@@ -13,18 +13,16 @@ import pytest
 from hydra_asgi.backends.memory import MemoryStore
 from hydra_asgi.core.directory.departed import REMEMBERED_SECONDS
 from hydra_asgi.core.directory.directory_state import LocalApp
+from hydra_asgi.core.directory.rest_times import CROWD_REST_SECONDS
 from hydra_asgi.core.instance import Address, Revision, Route, ServiceInstance, Snapshot
 from hydra_asgi.core.service_settings import ServiceSettings
 from hydra_asgi.errors import StoreError
 from hydra_asgi.gateway.directory import (
     BIG,
-    CROWD_REST_SECONDS,
     MANY,
     MASS_SILENCE,
     MAX_REPORTED,
-    MIN_REST_SECONDS,
     Directory,
-    rest_times,
 )
 from hydra_asgi.ports import LeaseState
 
@@ -398,26 +396,8 @@ async def test_a_flood_of_publishes_is_a_few_polls(eventually: Eventually) -> No
         assert rig.store.asked == ["revision", "snapshot"] * 2
 
 
-@pytest.mark.parametrize(
-    ("chance", "build", "deaf", "whole"),
-    [
-        (0.0, 0.0, MIN_REST_SECONDS, 0.72),
-        (1.0, 0.0, MIN_REST_SECONDS, 0.88),
-        (0.5, 0.1, 0.4, 0.8),
-        (0.5, 9.0, 0.8, 0.8),
-    ],
-)
-def test_the_rest_between_polls(chance: float, build: float, deaf: float, whole: float) -> None:
-    """Polls of many nodes drift apart by a tenth, and expensive rebuilds are followed by more rest, up to a period."""
-    still, listening = rest_times(0.8, chance, build)
-    assert still == pytest.approx(deaf)
-    assert still + listening == pytest.approx(whole)
-
-
 async def test_a_crowd_is_taken_together(eventually: Eventually) -> None:
     """When many came or went at once, more are on their way: no more than five rebuilds a second."""
-    assert rest_times(0.8, 0.5, 0.0, is_crowded=True)[0] == CROWD_REST_SECONDS
-    assert rest_times(0.8, 0.5, 0.1, is_crowded=True)[0] == pytest.approx(0.4)
     rig, moments = Rig(), []
     rig.directory.on_update(lambda state: moments.append(asyncio.get_running_loop().time()))
     crowd = [instance(port) for port in range(1, MANY + 1)]
