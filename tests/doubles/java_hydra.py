@@ -4,6 +4,8 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tests.bare_asgi import body_of
+
 __all__ = ["JavaHydra"]
 
 LIFETIME = 5.0
@@ -38,20 +40,12 @@ class JavaHydra:
         }
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        body = await self._body(receive)
+        body = await body_of(receive)
         self.calls.append((scope["method"], scope["path"], body))
         status, answer = await self._answer(scope["method"], scope["path"], body)
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
-
-    async def _body(self, receive: Any) -> bytes:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-        return body
 
     async def _answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         match method, path.split("/"):

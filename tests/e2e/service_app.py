@@ -20,6 +20,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tests.bare_asgi import body_of, echo, gone
+
 __all__ = ["Open", "app"]
 
 PIECE = bytes(65536)
@@ -70,7 +72,7 @@ async def words(what: str, said: bytes, receive: Any) -> bytes:
         await asyncio.sleep(float(said))
     if what:
         return b"page " * 200
-    return await whole(receive) or os.environ.get("PORT", "").encode()
+    return await body_of(receive) or os.environ.get("PORT", "").encode()
 
 
 async def answer(send: Any, body: bytes) -> None:
@@ -85,15 +87,6 @@ async def big(send: Any, size: int) -> None:
     while size > 0:
         await send({"type": "http.response.body", "body": PIECE[:size], "more_body": size > len(PIECE)})
         size -= len(PIECE)
-
-
-async def whole(receive: Any) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
 
 
 async def sink(receive: Any) -> int:
@@ -114,15 +107,3 @@ async def stream(receive: Any, send: Any, pause: float) -> None:
         await asyncio.wait([client], timeout=pause)
     now.streams -= 1
     now.ended = time.monotonic()
-
-
-async def gone(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def echo(receive: Any, send: Any) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": message["text"]})

@@ -20,6 +20,7 @@ from typing import Any
 from hydra_asgi import Hydra, HydraMiddleware
 from hydra_asgi.core.events import DirectoryRecord, Event
 from hydra_asgi.wire import stored_document
+from tests.bare_asgi import body_of, echo, gone
 
 SERVICE = os.environ.get("HYDRA_SERVICE", "")
 LINES = 20
@@ -33,7 +34,7 @@ def page(number: str) -> bytes:
 async def service(scope: Any, receive: Any, send: Any) -> None:
     """Serve one request; see the module."""
     if scope["type"] == "websocket":
-        await echo_messages(receive, send)
+        await echo(receive, send)
         return
     if scope["type"] != "http":
         return
@@ -46,15 +47,6 @@ async def service(scope: Any, receive: Any, send: Any) -> None:
         await tell_events(receive, send)
     else:
         await answer(send, b"not here", 404)
-
-
-async def body_of(receive: Any) -> bytes:
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    return body
 
 
 async def answer(send: Any, body: bytes, status: int = 200) -> None:
@@ -72,18 +64,6 @@ async def tell_events(receive: Any, send: Any) -> None:
         number += 1
         await send({"type": "http.response.body", "body": b"data: %d\n\n" % number, "more_body": True})
         await asyncio.wait([client], timeout=0.25)
-
-
-async def gone(receive: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def echo_messages(receive: Any, send: Any) -> None:
-    await receive()
-    await send({"type": "websocket.accept"})
-    while (message := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": message["text"]})
 
 
 def note(event: Event, /) -> None:
